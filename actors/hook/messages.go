@@ -1,0 +1,37 @@
+package hook
+
+import "time"
+
+// Ask sends a hook whose answer decides something. Sent with ctx.Request by the actor that waits; answered with [Answer], always, at the latest
+// after Deadline.
+type Ask struct {
+	ID       uint64         // chosen by the asker, returned in the answer
+	Name     string         // hook name, for instance "on_play"
+	Body     map[string]any // read by the hook actor only after the send; the sender keeps no reference
+	Deadline time.Duration  // 0 = hook.timeoutSec and its retries
+}
+
+// Answer is the reply to [Ask].
+type Answer struct {
+	ID      uint64
+	Asked   bool           // false: the hook is off, the default applies
+	Code    int            // the receiver's integer code; 0 allows
+	Message string         // why not
+	Body    map[string]any // the whole reply
+	Err     error          // transport or format failure after all tries; counts as refusal
+}
+
+// Notify sends a hook whose answer is ignored. Bounded queue: when it is full the oldest is dropped and counted.
+type Notify struct {
+	Name string
+	Body map[string]any
+}
+
+// GetStats asks for [Stats].
+type GetStats struct{}
+
+// Stats are the hook actor's counters since it was made.
+type Stats struct {
+	Sent, Failed, Dropped, Refused uint64
+	Queued                         int
+}

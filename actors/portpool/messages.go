@@ -1,0 +1,100 @@
+package portpool
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/media"
+	"berth/netio/ports"
+)
+
+// Purpose says what a lease is for; it is shown to operators and counted in metrics.
+type Purpose string
+
+// The purposes that exist.
+const (
+	PurposeRTSPPull    Purpose = "rtsp_pull"    // a proxy pulling one track over UDP
+	PurposeRTSPPublish Purpose = "rtsp_publish" // a session receiving one track over UDP
+	PurposeRTSPPlay    Purpose = "rtsp_play"    // a stream serving one track to its UDP viewers
+	PurposeRTPReceive  Purpose = "rtp_receive"  // a GB28181 receiver
+	PurposeRTPSend     Purpose = "rtp_send"     // a GB28181 sender
+)
+
+// LeasePair asks for one slot (an even/odd pair). Sent with ctx.Request by the actor that will hold the lease; Owner is that
+// actor. The pool watches Owner and takes the lease back when it ends. Answered with [PairLeased] or [LeaseRefused], to
+// Owner, never to a future. Asking again with the same Owner and ID answers with the same lease (idempotent).
+type LeasePair struct {
+	Owner   *actor.PID
+	ID      uint64          // chosen by the owner, unique among its own leases
+	Stream  media.StreamKey // whose media it is; the same stream may take its own draining pair back
+	Purpose Purpose
+	Sockets ports.Sockets // which sides to bind
+	Port    uint16        // 0 = any; else the even port of the wanted slot, which must lie in the range
+	Bind    netip.Addr    // zero = pool.bind
+	Peer    string        // who will send to it, for the log and the table; may be empty
+}
+
+// PairLeased grants a lease. The sockets stay the pool's: the owner reads, writes and sets deadlines, but never closes
+// them; it ends its use (its read loops returned) and sends [ReleaseLease], or dies.
+type PairLeased struct {
+	ID    uint64
+	Epoch uint64           // of this grant; stands in ReleaseLease so that a stale release frees nothing
+	Port  uint16           // the even port; the odd one is Port+1
+	RTP   *net.UDPConn     // nil when Sockets asked for no UDP
+	RTCP  *net.UDPConn     // nil when Sockets asked for no UDP
+	TCP   *net.TCPListener // nil when Sockets asked for no TCP; listens on Port
+}
+
+// LeaseRefused is the answer when no lease could be granted; nothing is held then.
+type LeaseRefused struct {
+	ID  uint64
+	Err *RefusedError
+}
+
+// ReleaseLease ends a lease early. Sent by its owner after its read loops have returned. Not answered unless sent as a request, then with
+// [LeaseReleased] once the slot is draining or closed. A release with a stale Epoch is ignored.
+type ReleaseLease struct {
+	Owner *actor.PID
+	ID    uint64
+	Epoch uint64
+}
+
+// LeaseReleased acknowledges a [ReleaseLease] sent as a request.
+type LeaseReleased struct{ ID uint64 }
+
+// SetPendingRange tells the pool which range the configuration file asks for, when it differs from the one in force, so that
+// a refusal can say what waits for a full restart. Sent by the reload actor; zero Range means nothing is pending.
+type SetPendingRange struct{ Range ports.Range }
+
+// StopGranting makes every further LeasePair be refused with reason Restarting. Sent by the engine at the start of its teardown.
+type StopGranting struct{}
+
+// GetPool asks for the pool's state; answered with [Pool]. Slots is filled only when Detail is set.
+type GetPool struct{ Detail bool }
+
+// Pool is a picture of the pool at one moment.
+type Pool struct {
+	Range     ports.Range
+	Pending   ports.Range // zero when nothing is pending
+	Bind      netip.Addr
+	Counts    ports.Counts // pairs by state; they add up to the number of pairs
+	HighWater int          // most pairs leased at once since the pool was made
+	Granted   uint64       // leases granted since the pool was made
+	Refused   map[string]uint64
+	Slots     []Slot // those not free, in port order
+}
+
+// Slot describes one slot that is not free.
+type Slot struct {
+	Port    uint16
+	State   ports.State
+	Owner   string // PID, "" unless leased
+	Stream  media.StreamKey
+	Purpose Purpose
+	Peer    string
+	Since   time.Time // when the slot entered its state
+	Late    uint64    // packets heard after release
+}

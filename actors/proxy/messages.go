@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"berth/actors/store"
+	"berth/actors/stream"
+	"berth/media"
+)
+
+// Errors of [ProxyAdded].
+var (
+	ErrExists = errors.New("This stream already exists") //nolint:staticcheck // ZLMediaKit's text, clients compare it
+	ErrClosed = errors.New("player proxy close")
+)
+
+// AddProxy starts a pull and keeps its definition. Sent by the API (a request); answered with [ProxyAdded] after the first attempt has succeeded or
+// failed. A failed first attempt removes the proxy again unless Definition.Force is set.
+type AddProxy struct{ Definition store.Proxy }
+
+// ProxyAdded answers [AddProxy].
+type ProxyAdded struct {
+	Key string
+	Err error // why the first attempt failed, or ErrExists, or why the definition could not be stored
+}
+
+// RemoveProxy deletes a definition, durably before the answer, and ends its pull. Answered with [ProxyRemoved].
+type RemoveProxy struct{ Key string }
+
+// ProxyRemoved answers [RemoveProxy].
+type ProxyRemoved struct {
+	Found bool
+	Err   error // the store could not delete it; the pull goes on
+}
+
+// ListProxies asks for all proxies, or the one with Key; answered with [Proxies].
+type ListProxies struct{ Key string }
+
+// Proxies answers [ListProxies], in key order.
+type Proxies struct{ Proxies []Snapshot }
+
+// Snapshot is a picture of one proxy.
+type Snapshot struct {
+	Definition store.Proxy
+	Key        string
+	Stream     media.StreamKey
+	Playing    bool
+	Status     string           // last error text, or "success" while playing
+	Since      time.Time        // start of the present connection; zero when not playing
+	Repulls    int              // successful connections after the first
+	Failures   int              // consecutive failed attempts
+	RetryAt    time.Time        // next attempt; zero while playing
+	Transport  string           // udp, tcp, "" when not playing
+	Live       *stream.Snapshot // nil when the stream is not published
+}

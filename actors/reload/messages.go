@@ -1,0 +1,89 @@
+package reload
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/config"
+)
+
+// Reload reads, validates, diffs and applies the configuration. Sent by the supervisor (signals) and the API. Answered with [Verdict]. Reloads run one
+// at a time; those that arrive meanwhile share the next run.
+type Reload struct {
+	By     string // who asks: "SIGHUP", "api"
+	DryRun bool   // plan only, apply nothing
+}
+
+// Override changes runtime overrides (setServerConfig): nil drops one. Values are validated together with the rest of the configuration before they are stored. Answered with [Verdict].
+type Override struct {
+	By     string
+	Values map[string]*string
+}
+
+// Verdict says what a reload did, key by key.
+type Verdict struct {
+	Number   uint64 // of this reload since the process began
+	By       string
+	At       time.Time
+	DryRun   bool
+	Err      error    // the configuration was rejected as a whole and nothing changed; every problem on a line
+	Warnings []string // configuration warnings that do not reject
+	Unknown  []string // override keys that this version does not serve, skipped
+	Keys     []KeyVerdict
+	Digest   string // of the configuration in force after the reload
+}
+
+// Outcome is what happened to one changed key.
+type Outcome string
+
+// The outcomes that exist.
+const (
+	Applied    Outcome = "applied"                 // in force, running sessions included
+	AppliedNew Outcome = "applied_to_new_sessions" // in force for sessions that begin from now on
+	Pending    Outcome = "pending_full_restart"    // stored, in force after a full restart
+	Rejected   Outcome = "rejected"                // not valid, or its owner refused it
+)
+
+// KeyVerdict is one changed key of a [Verdict]; secrets are redacted.
+type KeyVerdict struct {
+	Key     string
+	Old     string
+	New     string
+	Outcome Outcome
+	Source  string // where the new value comes from
+	Why     string // for Rejected
+}
+
+// GetConfig asks for [State].
+type GetConfig struct{}
+
+// State is the configuration as it stands.
+type State struct {
+	Running *config.Config
+	Pending []config.Change // what waits for a full restart
+	Last    *Verdict        // nil before the first reload
+	Reloads uint64
+	Failed  uint64
+}
+
+// Register makes PID an owner: it is sent actors.ConfigChanged from now on. Sent by the supervisor and the engine for their children; the
+// registration ends with the actor.
+type Register struct {
+	Name string
+	PID  *actor.PID
+}
+
+// Adopt loads the whole configuration, restart keys included, for a full restart. Sent by the supervisor before it touches anything;
+// answered with [Adopted]. The configuration in force changes only with [Commit].
+type Adopt struct{}
+
+// Adopted answers [Adopt].
+type Adopted struct {
+	Config   *config.Config
+	Warnings []string
+	Err      error // refuse the restart
+}
+
+// Commit makes Config the configuration in force; nothing is pending afterwards except what the file changed since. Sent by the supervisor when the new generation runs.
+type Commit struct{ Config *config.Config }
