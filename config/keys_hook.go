@@ -1,0 +1,28 @@
+package config
+
+import "time"
+
+func hookKeys() []Key {
+	return []Key{
+		spec[bool]{
+			name: "hook.enable", class: Hot, codec: toggle(),
+			doc:   "Send web hooks.",
+			field: func(c *Config) *bool { return &c.Hook.Enable },
+		}.key(),
+		spec[time.Duration]{
+			name: "hook.timeoutSec", class: Hot, codec: seconds(0.1, 300), def: 10 * time.Second,
+			doc:   "Longest time for one whole hook request.",
+			field: func(c *Config) *time.Duration { return &c.Hook.Timeout },
+		}.key(),
+		spec[int]{
+			name: "hook.retry", class: Hot, codec: whole[int](0, 100, "tries"), def: 1,
+			doc:   "How many more times a hook request is sent after it failed.",
+			field: func(c *Config) *int { return &c.Hook.Retry },
+		}.key(),
+		spec[time.Duration]{
+			name: "hook.retry_delay", class: Hot, codec: seconds(0, 300), def: 3 * time.Second,
+			doc:   "Pause between two tries of a hook request.",
+			field: func(c *Config) *time.Duration { return &c.Hook.RetryDelay },
+		}.key(),
+	}
+}
