@@ -1,0 +1,12 @@
+// Package portpool is the actor that owns the range of media ports: the ledger (netio/ports) and every socket bound from it.
+//
+// An actor that needs ports sends [LeasePair] and hears [PairLeased] or [LeaseRefused]. The lease is its own until it sends
+// [ReleaseLease] or ends, however it ends: the pool watches every owner. Sockets stay the pool's; owners use them and never close them.
+// Callers that are not actors hold no leases: they ask an actor that does.
+//
+// One pool owns one range. A port number has at most one holder, whatever the local address and whichever of UDP and TCP it is leased for.
+//
+// A pool is never restarted alone, since its ledger is the truth about what is held: it is made by the engine, and when it fails the whole
+// engine is built again. Everything runs inside Receive, which binds, closes and reads sockets without waiting; the package starts no
+// goroutine, and keeps one timer that posts a tick to the actor.
+package portpool
