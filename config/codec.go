@@ -22,10 +22,13 @@ type codec[T any] struct {
 	format func(T) string
 }
 
+// truthValue is the type of a toggle.
+const truthValue = "truth value"
+
 // toggle reads 0, 1, true and false in any case, and writes 0 or 1 as ZLMediaKit does.
 func toggle() codec[bool] {
 	return codec[bool]{
-		kind: "truth value", bounds: "true or false (1 or 0)", bare: true,
+		kind: truthValue, bounds: "true or false (1 or 0)", bare: true,
 		parse: func(s string) (bool, *flaw) {
 			switch strings.ToLower(strings.TrimSpace(s)) {
 			case "1", "true":
@@ -117,8 +120,19 @@ func text(limit int) codec[string] {
 	}
 }
 
-// address reads one IP address; an empty text is the zero Addr where optional says what that means.
-func address(optional string) codec[netip.Addr] {
+// localAddress reads an address to bind; an empty text is the zero Addr where optional says what that means.
+func localAddress(optional string) codec[netip.Addr] {
+	return address(optional, netip.Addr.IsMulticast, "is a multicast address, which cannot be bound")
+}
+
+// peerAddress reads an address that is told to peers.
+func peerAddress(optional string) codec[netip.Addr] {
+	return address(optional, func(a netip.Addr) bool { return a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" },
+		"is no address that a peer could send to")
+}
+
+// address reads one IP address that unfit does not refuse.
+func address(optional string, unfit func(netip.Addr) bool, why string) codec[netip.Addr] {
 	bounds := "an IPv4 or IPv6 address"
 	if optional != "" {
 		bounds += ", or empty: " + optional
@@ -133,6 +147,9 @@ func address(optional string) codec[netip.Addr] {
 			a, err := netip.ParseAddr(s)
 			if err != nil {
 				return netip.Addr{}, &flaw{"is not an IP address", "write an IPv4 or IPv6 address without a port, such as 192.0.2.10 or ::"}
+			}
+			if unfit(a) {
+				return netip.Addr{}, &flaw{why, "write the IPv4 or IPv6 address of one interface"}
 			}
 			return a, nil
 		},

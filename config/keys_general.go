@@ -29,7 +29,7 @@ func generalKeys() []Key {
 			field: func(c *Config) *time.Duration { return &c.General.StreamNoneReaderDelay },
 		}.key(),
 		spec[netip.Addr]{
-			name: "general.listen_ip", class: Restart, codec: address(""), def: netip.IPv6Unspecified(),
+			name: "general.listen_ip", class: Restart, codec: localAddress(""), def: netip.IPv6Unspecified(),
 			doc:   "Local address of every listener; :: listens on all addresses, IPv4 included.",
 			field: func(c *Config) *netip.Addr { return &c.General.ListenIP },
 		}.key(),

@@ -23,12 +23,12 @@ func poolKeys() []Key {
 			field: func(c *Config) *PortSet { return &c.Pool.Exclude },
 		}.key(),
 		spec[netip.Addr]{
-			name: "pool.bind", class: Restart, own: true, codec: address("the same as general.listen_ip"),
+			name: "pool.bind", class: Restart, own: true, codec: localAddress("the same as general.listen_ip"),
 			doc:   "Local address of the media sockets.",
 			field: func(c *Config) *netip.Addr { return &c.Pool.Bind },
 		}.key(),
 		spec[netip.Addr]{
-			name: "pool.advertise", class: New, own: true, codec: address("the local address of the signalling connection"),
+			name: "pool.advertise", class: New, own: true, codec: peerAddress("the local address of the signalling connection"),
 			doc:   "Address told to peers as the place to send media to, for servers behind a NAT.",
 			field: func(c *Config) *netip.Addr { return &c.Pool.Advertise },
 		}.key(),

@@ -20,7 +20,7 @@ func logKeys() []Key {
 func stateKeys() []Key {
 	return []Key{
 		spec[string]{
-			name: "state.dir", class: Restart, own: true, codec: text(4096),
+			name: "state.dir", class: Restart, own: true, fixed: true, codec: text(4096),
 			note:  "$STATE_DIRECTORY; else /var/lib/berth for root; else $XDG_STATE_HOME/berth; else ~/.local/state/berth",
 			doc:   "Directory of the store, which keeps proxies, runtime overrides and secrets over a restart.",
 			field: func(c *Config) *string { return &c.State.Dir },

@@ -25,6 +25,8 @@ type Key struct {
 	Class Class
 	// Secret values are never shown in messages, verdicts or digests.
 	Secret bool
+	// FileOnly keys cannot be set by a runtime override, because they say where overrides are kept.
+	FileOnly bool
 	// Own marks a key of berth's own, which ZLMediaKit does not have.
 	Own bool
 
@@ -33,6 +35,7 @@ type Key struct {
 	bare   bool                        // written without quotes in TOML: number or truth value
 	assign func(*Config, string) *flaw // sets the field from text, or says why not
 	text   func(*Config) string        // the field in its text form
+	carry  func(to, from *Config)      // copies the field
 }
 
 // Check validates one value without a configuration and returns its canonical text form. The error
@@ -68,6 +71,7 @@ type spec[T any] struct {
 	doc    string
 	secret bool
 	own    bool
+	fixed  bool // Key.FileOnly
 	field  func(*Config) *T
 }
 
@@ -75,7 +79,7 @@ type spec[T any] struct {
 func (s spec[T]) key() Key {
 	return Key{
 		Name: s.name, Type: s.codec.kind, Default: s.codec.format(s.def), DefaultNote: s.note,
-		Bounds: s.codec.bounds, Unit: s.codec.unit, Doc: s.doc, Class: s.class, Secret: s.secret, Own: s.own,
+		Bounds: s.codec.bounds, Unit: s.codec.unit, Doc: s.doc, Class: s.class, Secret: s.secret, Own: s.own, FileOnly: s.fixed,
 		sep: s.codec.sep, quoted: s.codec.quoted, bare: s.codec.bare,
 		assign: func(c *Config, text string) *flaw {
 			v, f := s.codec.parse(text)
@@ -85,7 +89,8 @@ func (s spec[T]) key() Key {
 			*s.field(c) = v
 			return nil
 		},
-		text: func(c *Config) string { return s.codec.format(*s.field(c)) },
+		text:  func(c *Config) string { return s.codec.format(*s.field(c)) },
+		carry: func(to, from *Config) { *s.field(to) = *s.field(from) },
 	}
 }
 

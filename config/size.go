@@ -40,7 +40,7 @@ func (b Bytes) String() string {
 func size(lo, hi Bytes) codec[Bytes] {
 	bounds := fmt.Sprintf("%s to %s", lo, hi)
 	return codec[Bytes]{
-		kind: "size", bounds: bounds, unit: "bytes",
+		kind: "size", bounds: bounds + ", a bare number is bytes",
 		parse: func(s string) (Bytes, *flaw) {
 			b, f := parseBytes(s)
 			if f != nil {

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	kyaml "github.com/knadh/koanf/parsers/yaml"
+	"go.yaml.in/yaml/v3"
+)
+
+// yamlFormat is YAML 1.2 in one document without anchors and aliases, which could multiply a small file
+// into a large one.
+func yamlFormat() format {
+	return format{parser: plainYAML{}, index: indexYAML, lineOf: yamlErrorLine}
+}
+
+// plainYAML is koanf's YAML parser, kept from documents that the index refused.
+type plainYAML struct{}
+
+// Unmarshal parses a document that indexYAML finds nothing wrong with.
+func (plainYAML) Unmarshal(data []byte) (map[string]any, error) {
+	if _, problems := indexYAML(data); len(problems) > 0 {
+		return nil, errors.New(problems[0].problem)
+	}
+	return kyaml.Parser().Unmarshal(data)
+}
+
+// Marshal writes m as YAML.
+func (plainYAML) Marshal(m map[string]any) ([]byte, error) { return kyaml.Parser().Marshal(m) }
+
+// yamlLine is how the YAML parser begins its messages.
+var yamlLine = regexp.MustCompile(`line (\d+):`)
+
+func yamlErrorLine(err error) int {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // 0 when it is too long to be a line
+	return n
+}
+
+// indexYAML finds the line of every key, keys that are set twice, and what this format does not allow.
+// A syntax error is left to the parser.
+func indexYAML(data []byte) (map[string]int, []lineFlaw) {
+	x := keyLines{lines: map[string]int{}}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	var root yaml.Node
+	if err := d.Decode(&root); err != nil {
+		return x.lines, nil
+	}
+	x.yamlNode(&root, "")
+	var second yaml.Node
+	if err := d.Decode(&second); !errors.Is(err, io.EOF) && err == nil {
+		x.problems = append(x.problems, lineFlaw{line: second.Line, flaw: flaw{"begins a second document", "keep one document in the file"}})
+	}
+	return x.lines, x.problems
+}
+
+// yamlNode walks one node; path is empty at the root.
+func (k *keyLines) yamlNode(n *yaml.Node, path string) {
+	refuse := func(problem, cure string) {
+		k.problems = append(k.problems, lineFlaw{line: n.Line, key: path, flaw: flaw{problem, cure}})
+	}
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		refuse("uses an anchor or alias", "write the value out")
+	case n.Kind == yaml.DocumentNode:
+		for _, c := range n.Content {
+			k.yamlNode(c, path)
+		}
+	case n.Kind == yaml.MappingNode:
+		k.yamlMapping(n, path)
+	case n.Kind == yaml.SequenceNode && path != "":
+		for _, c := range n.Content {
+			if c.Kind == yaml.AliasNode || c.Anchor != "" {
+				k.yamlNode(c, path)
+			}
+		}
+	case path == "" && n.Tag != "!!null":
+		refuse("is not a configuration", "write sections with key: value lines")
+	}
+}
+
+func (k *keyLines) yamlMapping(n *yaml.Node, path string) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Tag == "!!merge" {
+			k.problems = append(k.problems, lineFlaw{line: key.Line, key: path, flaw: flaw{"has a key that is not plain text", "write key: value"}})
+			continue
+		}
+		name := key.Value
+		if path != "" {
+			name = strings.Join([]string{path, key.Value}, ".")
+		}
+		if value.Kind != yaml.MappingNode {
+			k.add(name, key.Line)
+		}
+		k.yamlNode(value, name)
+	}
+}
