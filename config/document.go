@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -34,8 +35,17 @@ type document struct {
 type format struct {
 	parser  koanf.Parser
 	index   func(data []byte) (lines map[string]int, problems []lineFlaw)
-	lineOf  func(error) int // of a parser's error; 0 when it does not say
+	lineOf  func(data []byte, err error) int // of a parser's error; 0 when it is not known
+	prefix  *regexp.Regexp                   // what the parser puts before the reason; nil for nothing
 	lenient bool
+}
+
+// bare returns a parser's reason without the parser's name and its own idea of the line.
+func (f format) bare(err error) string {
+	if f.prefix == nil {
+		return err.Error()
+	}
+	return f.prefix.ReplaceAllString(err.Error(), "")
 }
 
 // lineFlaw is a flaw of the file's text at a line.
@@ -127,8 +137,7 @@ func parseDocument(file string, data []byte) document {
 	if err := k.Load(rawbytes.Provider(data), f.parser); err != nil {
 		// The index names the line of each fault it knows; the parser stops at the first.
 		if len(problems) == 0 {
-			text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "toml: "), "yaml: ")
-			fault(f.lineOf(err), "", flaw{"cannot be parsed: " + text, ""})
+			fault(f.lineOf(data, err), "", flaw{"cannot be parsed: " + f.bare(err), "see docs/configuration.md for the format"})
 		}
 		return doc
 	}

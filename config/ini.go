@@ -25,7 +25,7 @@ func iniFormat() format {
 			}
 			return lines, problems
 		},
-		lineOf:  func(error) int { return 0 },
+		lineOf:  func([]byte, error) int { return 0 },
 		lenient: true,
 	}
 }
@@ -45,7 +45,7 @@ func (e iniEntry) name() string {
 
 // scanINI cuts the text into entries by ZLMediaKit's rules. A line without = is a key with an empty value.
 func scanINI(data []byte) (entries []iniEntry, problems []lineFlaw) {
-	section := ""
+	section, lost := "", false
 	line := 0
 	for raw := range bytes.Lines(data) {
 		line++
@@ -53,12 +53,18 @@ func scanINI(data []byte) (entries []iniEntry, problems []lineFlaw) {
 		if s == "" || s[0] == '#' || s[0] == ';' {
 			continue // comments may be in any encoding
 		}
-		if f := unreadableINI(s); f != nil {
+		f := unreadableINI(s)
+		if f != nil {
 			problems = append(problems, lineFlaw{flaw: *f, line: line})
-			continue
 		}
 		if s[0] == '[' {
-			section = strings.TrimSpace(s[1:strings.IndexByte(s, ']')])
+			// Keys after an unreadable section line belong nobody knows where.
+			if lost = f != nil; !lost {
+				section = strings.TrimSpace(s[1:strings.IndexByte(s, ']')])
+			}
+			continue
+		}
+		if f != nil || lost {
 			continue
 		}
 		key, value, _ := strings.Cut(s, "=")
@@ -92,12 +98,10 @@ func unreadableINI(s string) *flaw {
 // iniParser is a koanf.Parser for ZLMediaKit's dialect, on ini.v1.
 type iniParser struct{}
 
-// Unmarshal returns the sections as nested maps, every value as text.
+// Unmarshal returns the sections as nested maps, every value as text. It leaves out the lines that the
+// index has reported as faults, so that the others are judged as well.
 func (iniParser) Unmarshal(data []byte) (map[string]any, error) {
-	entries, problems := scanINI(data)
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("line %d %s", problems[0].line, problems[0].problem)
-	}
+	entries, _ := scanINI(data)
 	var plain bytes.Buffer
 	section := ""
 	for _, e := range entries {

@@ -38,7 +38,7 @@ func scalarText(key Key, value any) (string, *flaw) {
 	case string:
 		return v, nil
 	case nil:
-		return "", &flaw{"has no value", `write "" for an empty one, or remove the line for the default`}
+		return "", &flaw{"has no value", "give it a value, or remove the line for the default"}
 	case bool:
 		s = strconv.FormatBool(v)
 	case int:
@@ -54,10 +54,10 @@ func scalarText(key Key, value any) (string, *flaw) {
 	case []any:
 		return "", &flaw{"is a list in a list", "write one list"}
 	default:
-		return "", &flaw{fmt.Sprintf("is not a %s", key.Type), "write the value in quotes"}
+		return "", &flaw{"is a date or time", "write the value in quotes"}
 	}
 	if key.quoted {
-		return s, &flaw{"is not text", fmt.Sprintf("write it in quotes, as a %s", key.Type)}
+		return s, &flaw{"is not text", "write it in quotes"}
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -15,8 +16,8 @@ import (
 // tomlFormat is TOML 1.0.
 func tomlFormat() format {
 	return format{
-		parser: ktoml.Parser(), index: indexTOML,
-		lineOf: func(err error) int {
+		parser: ktoml.Parser(), index: indexTOML, prefix: tomlPrefix,
+		lineOf: func(_ []byte, err error) int {
 			var at *toml.DecodeError
 			if errors.As(err, &at) {
 				line, _ := at.Position()
@@ -26,6 +27,9 @@ func tomlFormat() format {
 		},
 	}
 }
+
+// tomlPrefix is what the TOML parser puts before a reason.
+var tomlPrefix = regexp.MustCompile(`^toml: `)
 
 // indexTOML finds the line of every key, and keys that are set twice. It stops at a syntax error, which
 // the parser reports.
@@ -43,7 +47,9 @@ func indexTOML(data []byte) (map[string]int, []lineFlaw) {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
-			table, _ = x.key(e, nil)
+			var line int
+			table, line = x.key(e, nil)
+			x.section(strings.Join(table, "."), line)
 		case unstable.KeyValue:
 			x.keyValue(e, table)
 		}
@@ -64,6 +70,7 @@ func (x *tomlIndex) keyValue(e *unstable.Node, table []string) {
 		x.add(strings.Join(path, "."), line)
 		return
 	}
+	x.section(strings.Join(path, "."), line)
 	for it := e.Value().Children(); it.Next(); {
 		x.keyValue(it.Node(), path)
 	}
@@ -79,10 +86,17 @@ func (x *tomlIndex) key(e *unstable.Node, prefix []string) (path []string, line 
 	return path, line
 }
 
-// keyLines collects where keys stand and which are set twice.
+// keyLines collects where keys and sections stand and which keys are set twice.
 type keyLines struct {
 	lines    map[string]int
 	problems []lineFlaw
+}
+
+// section enters where a section begins, for faults about the section itself.
+func (k *keyLines) section(name string, line int) {
+	if _, known := k.lines[name]; !known {
+		k.lines[name] = line
+	}
 }
 
 func (k *keyLines) add(name string, line int) {

@@ -15,7 +15,7 @@ import (
 // yamlFormat is YAML 1.2 in one document without anchors and aliases, which could multiply a small file
 // into a large one.
 func yamlFormat() format {
-	return format{parser: plainYAML{}, index: indexYAML, lineOf: yamlErrorLine}
+	return format{parser: plainYAML{}, index: indexYAML, lineOf: yamlErrorLine, prefix: yamlPrefix}
 }
 
 // plainYAML is koanf's YAML parser, kept from documents that the index refused.
@@ -32,16 +32,38 @@ func (plainYAML) Unmarshal(data []byte) (map[string]any, error) {
 // Marshal writes m as YAML.
 func (plainYAML) Marshal(m map[string]any) ([]byte, error) { return kyaml.Parser().Marshal(m) }
 
-// yamlLine is how the YAML parser begins its messages.
-var yamlLine = regexp.MustCompile(`line (\d+):`)
+// yamlPrefix is what the YAML parser puts before a reason.
+var yamlPrefix = regexp.MustCompile(`^yaml: (unmarshal errors:\s+)?(line \d+: )?`)
 
-func yamlErrorLine(err error) int {
-	m := yamlLine.FindStringSubmatch(err.Error())
-	if m == nil {
-		return 0
+// yamlLine is how the YAML parser says where a value is wrong.
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+// maxLineSearch bounds the bytes that are parsed to find the line of a syntax error.
+const maxLineSearch = 4 << 20
+
+// yamlErrorLine returns the line of a parser's error. The parser's own number is right for values, but for
+// syntax it is where the block around the error begins; so the error is looked for as the line after the
+// longest beginning of the file that can be parsed.
+func yamlErrorLine(data []byte, err error) int {
+	var values *yaml.TypeError
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if errors.As(err, &values) || len(lines)*len(data) > maxLineSearch {
+		m := yamlLine.FindStringSubmatch(err.Error())
+		if m == nil {
+			return 0
+		}
+		n, _ := strconv.Atoi(m[1]) // 0 when it is too long to be a line
+		return n
 	}
-	n, _ := strconv.Atoi(m[1]) // 0 when it is too long to be a line
-	return n
+	good, length := 0, 0
+	for i, line := range lines {
+		length += len(line)
+		var root yaml.Node
+		if yaml.Unmarshal(data[:length], &root) == nil {
+			good = i + 1
+		}
+	}
+	return min(good+1, len(lines))
 }
 
 // indexYAML finds the line of every key, keys that are set twice, and what this format does not allow.
@@ -55,7 +77,7 @@ func indexYAML(data []byte) (map[string]int, []lineFlaw) {
 	}
 	x.yamlNode(&root, "")
 	var second yaml.Node
-	if err := d.Decode(&second); !errors.Is(err, io.EOF) && err == nil {
+	if err := d.Decode(&second); !errors.Is(err, io.EOF) { // a broken second document is one too
 		x.problems = append(x.problems, lineFlaw{line: second.Line, flaw: flaw{"begins a second document", "keep one document in the file"}})
 	}
 	return x.lines, x.problems
@@ -97,7 +119,9 @@ func (k *keyLines) yamlMapping(n *yaml.Node, path string) {
 		if path != "" {
 			name = strings.Join([]string{path, key.Value}, ".")
 		}
-		if value.Kind != yaml.MappingNode {
+		if value.Kind == yaml.MappingNode {
+			k.section(name, key.Line)
+		} else {
 			k.add(name, key.Line)
 		}
 		k.yamlNode(value, name)
