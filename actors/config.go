@@ -12,6 +12,6 @@ type ConfigChanged struct {
 
 // ConfigTaken is the owner's answer to [ConfigChanged].
 type ConfigTaken struct {
-	Owner string // the owner's name as it stands in the verdict, for instance "rtspd"
+	Owner string // the name under which the owner is registered, for instance "rtspd"
 	Err   error  // why the owner refuses the snapshot; the reload is then undone
 }

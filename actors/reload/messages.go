@@ -67,7 +67,7 @@ type State struct {
 	Failed  uint64
 }
 
-// Register makes PID an owner: it is sent actors.ConfigChanged from now on. Sent by the supervisor and the engine for their children; the
+// Register makes PID an owner: it is sent actors.ConfigChanged from now on, and answers under Name. An owner of the same name takes the place of the one before. Sent by the supervisor and the engine for their children; the
 // registration ends with the actor.
 type Register struct {
 	Name string
@@ -75,7 +75,7 @@ type Register struct {
 }
 
 // Adopt loads the whole configuration, restart keys included, for a full restart. Sent by the supervisor before it touches anything;
-// answered with [Adopted]. The configuration in force changes only with [Commit].
+// answered with [Adopted]. After an answer without error no other reload begins until [Commit].
 type Adopt struct{}
 
 // Adopted answers [Adopt].
@@ -85,5 +85,5 @@ type Adopted struct {
 	Err      error // refuse the restart
 }
 
-// Commit makes Config the configuration in force; nothing is pending afterwards except what the file changed since. Sent by the supervisor when the new generation runs.
+// Commit ends an adoption: Config is in force now, nil if the restart did not come about. Sent by the supervisor. Not answered.
 type Commit struct{ Config *config.Config }
