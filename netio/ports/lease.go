@@ -1,0 +1,125 @@
+package ports
+
+import "time"
+
+// QuietEnough is how long a draining or cooling slot must have heard nothing before a stranger may have it when nothing is free.
+const QuietEnough = time.Second
+
+// Candidate returns the slot to try next for a tenant that takes any: the free slot that waited longest; when none is free, the draining or cooling
+// slot that has been quiet longest, if that is [QuietEnough]; then the foreign slot that was tried longest ago, if that is a second. It changes nothing
+// but the slots whose cooling time is over: the caller binds the slot and calls [Ledger.Lease] or [Ledger.Condemn], or learns that a draining slot is
+// not quiet and calls [Ledger.Heard]. Each of them leads to another candidate the next time, so that a search ends after at most [Ledger.Len] tries.
+func (l *Ledger) Candidate(now time.Time) (Slot, bool) {
+	at := l.clock(now)
+	l.thaw(at)
+	if l.free.head != None {
+		return l.free.head, true
+	}
+	if s := l.quiet.head; s != None && at-l.slots[s].heard >= QuietEnough {
+		return s, true
+	}
+	return l.staleForeign(at)
+}
+
+// NextFree returns how long after now a slot may be a candidate at the earliest, if nothing is released before; false when nothing is draining, cooling or foreign.
+func (l *Ledger) NextFree(now time.Time) (time.Duration, bool) {
+	at := l.clock(now)
+	if l.free.head != None {
+		return 0, true
+	}
+	best, ok := time.Duration(0), false
+	consider := func(due time.Duration) {
+		if wait := max(0, due-at); !ok || wait < best {
+			best, ok = wait, true
+		}
+	}
+	if s := l.quiet.head; s != None {
+		consider(l.slots[s].heard + QuietEnough)
+	}
+	if s := l.cooling.head; s != None {
+		consider(l.slots[s].since + l.timing.CoolDown)
+	}
+	for level := range l.foreign {
+		if s := l.foreign[level].head; s != None {
+			consider(l.slots[s].checked + foreignBackoff[0])
+		}
+	}
+	return best, ok
+}
+
+// Lease issues slot s, which may be in any state but leased and excluded, to a holder whose ID is not in use. It returns the epoch of the
+// lease, which no other lease of the ledger has.
+func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
+	l.expect(s, "lease", Free, Draining, Cooling, Foreign)
+	key := leaseKey{holder.Owner, holder.ID}
+	if _, taken := l.byID[key]; taken {
+		panic("ports: an owner leases twice under one ID")
+	}
+	l.clock(now)
+	l.leave(s)
+	r := &l.slots[s]
+	l.epoch++
+	r.holder, r.epoch, r.late, r.level = holder, l.epoch, 0, 0
+	l.setState(s, Leased)
+	l.byID[key] = s
+	join(l, l.owned, holder.Owner, s)
+	l.highWater = max(l.highWater, l.counts[Leased])
+	return l.epoch
+}
+
+// Release ends the lease of slot s. When its UDP sockets stay bound it drains; otherwise it cools, or is free at once when there is no cooling time.
+func (l *Ledger) Release(s Slot, bound bool, now time.Time) {
+	l.expect(s, "release", Leased)
+	at := l.clock(now)
+	l.leave(s)
+	r := &l.slots[s]
+	r.heard, r.checked, r.freed = at, at, at
+	if !bound {
+		l.becomeCooling(s)
+		return
+	}
+	l.setState(s, Draining)
+	l.push(&l.draining, byState, s)
+	l.push(&l.quiet, byQuiet, s)
+	if r.holder.Tenant.Stream.Valid() {
+		join(l, l.kept, r.holder.Tenant, s)
+	}
+}
+
+// Exclude takes a slot out of the pool for good. It reports false, and does nothing, when the slot is leased or draining.
+func (l *Ledger) Exclude(s Slot) bool {
+	switch l.slots[s].state {
+	case Leased, Draining:
+		return false
+	case Excluded:
+		return true
+	}
+	l.leave(s)
+	l.setState(s, Excluded)
+	return true
+}
+
+// leave takes s out of every list of its state. The caller gives it the next state at once.
+func (l *Ledger) leave(s Slot) {
+	r := &l.slots[s]
+	switch r.state {
+	case Free:
+		l.remove(&l.free, byState, s)
+	case Leased:
+		delete(l.byID, leaseKey{r.holder.Owner, r.holder.ID})
+		part(l, l.owned, r.holder.Owner, s)
+	case Draining:
+		l.leaveDrain(s)
+		l.remove(&l.quiet, byQuiet, s)
+	case Cooling:
+		l.remove(&l.cooling, byState, s)
+		l.remove(&l.quiet, byQuiet, s)
+	case Foreign:
+		l.remove(&l.foreign[r.level], byState, s)
+	}
+}
+
+func (l *Ledger) becomeFree(s Slot) {
+	l.setState(s, Free)
+	l.push(&l.free, byState, s)
+}

@@ -1,0 +1,80 @@
+package ports
+
+// list is a doubly linked list of slots threaded through their records: adding, removing and moving cost no search and no memory.
+// The zero list is not usable; see emptyList.
+type list struct {
+	head, tail Slot
+	length     int
+}
+
+func emptyList() list { return list{head: None, tail: None} }
+
+// thread is which of its links a record uses for a list. A slot is in at most one list of each thread.
+type thread uint8
+
+const (
+	byState thread = iota // the queue of the slot's state
+	byQuiet               // draining and cooling slots, longest quiet first
+	byParty               // leased slots of one owner, or draining slots of one tenant
+	threads
+)
+
+type link struct{ prev, next Slot }
+
+// push adds s at the tail.
+func (l *Ledger) push(q *list, t thread, s Slot) {
+	l.slots[s].links[t] = link{prev: q.tail, next: None}
+	if q.tail == None {
+		q.head = s
+	} else {
+		l.slots[q.tail].links[t].next = s
+	}
+	q.tail = s
+	q.length++
+}
+
+// remove takes s out of the list it is in.
+func (l *Ledger) remove(q *list, t thread, s Slot) {
+	at := l.slots[s].links[t]
+	if at.prev == None {
+		q.head = at.next
+	} else {
+		l.slots[at.prev].links[t].next = at.next
+	}
+	if at.next == None {
+		q.tail = at.prev
+	} else {
+		l.slots[at.next].links[t].prev = at.prev
+	}
+	q.length--
+}
+
+// requeue moves s to the tail.
+func (l *Ledger) requeue(q *list, t thread, s Slot) {
+	if q.tail == s {
+		return
+	}
+	l.remove(q, t, s)
+	l.push(q, t, s)
+}
+
+// join adds s to the list of its party: its owner or its tenant.
+func join[K comparable](l *Ledger, parties map[K]list, party K, s Slot) {
+	q, ok := parties[party]
+	if !ok {
+		q = emptyList()
+	}
+	l.push(&q, byParty, s)
+	parties[party] = q
+}
+
+// part takes s out of the list of its party, and forgets a party that has no slot left.
+func part[K comparable](l *Ledger, parties map[K]list, party K, s Slot) {
+	q := parties[party]
+	l.remove(&q, byParty, s)
+	if q.length == 0 {
+		delete(parties, party)
+		return
+	}
+	parties[party] = q
+}

@@ -1,0 +1,451 @@
+package ports
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestMain lets one run of the property test be long enough to exhaust a small pool. `-rapid.checks` and `-rapid.steps` make it longer:
+// `go test ./netio/ports -run Model -rapid.checks=20000 -rapid.steps=500` is ten million operations.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.steps" })
+	if !given {
+		if err := flag.Set("rapid.steps", "200"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// modelSlot and model say again what a Ledger does, by search and without a list.
+type modelSlot struct {
+	state                        State
+	holder                       Holder
+	epoch                        uint64
+	late                         uint64
+	since, heard, checked, freed time.Time
+	turn                         int // when it entered its queue: orders equal times
+	heardTurn                    int
+	level                        int
+}
+
+type model struct {
+	timing Timing
+	slots  []modelSlot
+	now    time.Time
+	turn   int
+	epoch  uint64
+	high   int
+}
+
+func (m *model) next() int { m.turn++; return m.turn }
+
+func (m *model) enter(s int, state State) {
+	m.slots[s].state, m.slots[s].since, m.slots[s].turn = state, m.now, m.next()
+}
+
+// best returns the slot of all that fit which comes first by less; -1 when none fits.
+func (m *model) best(fits func(*modelSlot) bool, less func(a, b *modelSlot) bool) int {
+	found := -1
+	for i := range m.slots {
+		if fits(&m.slots[i]) && (found < 0 || less(&m.slots[i], &m.slots[found])) {
+			found = i
+		}
+	}
+	return found
+}
+
+func inState(state State) func(*modelSlot) bool {
+	return func(s *modelSlot) bool { return s.state == state }
+}
+
+func byTurn(a, b *modelSlot) bool { return a.turn < b.turn }
+
+func (m *model) thaw() {
+	for {
+		s := m.best(inState(Cooling), byTurn)
+		if s < 0 || m.now.Sub(m.slots[s].since) < m.timing.CoolDown {
+			return
+		}
+		m.enter(s, Free)
+	}
+}
+
+func (m *model) candidate() int {
+	m.thaw()
+	if s := m.best(inState(Free), byTurn); s >= 0 {
+		return s
+	}
+	quiet := func(s *modelSlot) bool {
+		return (s.state == Draining || s.state == Cooling) && m.now.Sub(s.heard) >= QuietEnough
+	}
+	if s := m.best(quiet, func(a, b *modelSlot) bool { return a.heardTurn < b.heardTurn }); s >= 0 {
+		return s
+	}
+	stale := func(s *modelSlot) bool { return s.state == Foreign && m.now.Sub(s.checked) >= time.Second }
+	return m.best(stale, func(a, b *modelSlot) bool {
+		if a.checked.Equal(b.checked) {
+			return a.level < b.level || a.level == b.level && a.turn < b.turn
+		}
+		return a.checked.Before(b.checked)
+	})
+}
+
+func (m *model) close(s int) {
+	if m.timing.CoolDown <= 0 {
+		m.enter(s, Free)
+		return
+	}
+	m.enter(s, Cooling)
+}
+
+func (m *model) counts() Counts {
+	var c Counts
+	for i := range m.slots {
+		c[m.slots[i].state]++
+	}
+	return c
+}
+
+// machine drives a ledger and its model alike.
+type machine struct {
+	l       *Ledger
+	m       *model
+	foreign map[int]bool // slots that another program holds
+	nextID  uint64
+	leases  map[leaseKey]int // who was told that they hold what
+}
+
+func newMachine(t *rapid.T) *machine {
+	pairs := rapid.IntRange(1, 12).Draw(t, "pairs")
+	tm := Timing{
+		DrainIdle: time.Duration(rapid.IntRange(1, 3000).Draw(t, "idle")) * time.Millisecond,
+		DrainMax:  time.Duration(rapid.IntRange(1, 6000).Draw(t, "max")) * time.Millisecond,
+		CoolDown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "cool")) * time.Millisecond,
+	}
+	excluded := rapid.IntRange(-20, pairs-1).Draw(t, "excluded")
+	seed := rapid.Uint64().Draw(t, "seed")
+	first := uint16(40000)
+	skip := func(port uint16) bool { return excluded >= 0 && port == first+2*uint16(excluded)+1 }
+	w := &machine{m: &model{timing: tm, now: start}, foreign: map[int]bool{}, leases: map[leaseKey]int{}}
+	w.l = NewLedger(Options{
+		Range: Range{first, first + 2*uint16(pairs) - 1}, Excluded: skip, Timing: tm, Now: start,
+		Shuffle: rand.New(rand.NewPCG(seed, 1)).Shuffle, //nolint:gosec // drawn
+	})
+	order := make([]int, pairs)
+	for i := range order {
+		order[i] = i
+	}
+	rand.New(rand.NewPCG(seed, 1)).Shuffle(pairs, func(i, j int) { order[i], order[j] = order[j], order[i] }) //nolint:gosec // drawn
+	w.m.slots = make([]modelSlot, pairs)
+	for _, s := range order {
+		w.m.enter(s, Free)
+		if s == excluded {
+			w.m.enter(s, Excluded)
+		}
+	}
+	return w
+}
+
+// take leases slot s, which another program may hold, and checks that nobody has it.
+func (w *machine) take(t *rapid.T, s int, h Holder) {
+	m := &w.m.slots[s]
+	if m.state == Draining {
+		w.l.Drained(Slot(s), w.m.now)
+		w.m.close(s)
+	}
+	if w.foreign[s] {
+		w.condemn(s)
+		return
+	}
+	for key, held := range w.leases {
+		if held == s {
+			t.Fatalf("slot %d is issued to %v while %v holds it", s, h, key)
+		}
+	}
+	got := w.l.Lease(Slot(s), h, w.m.now)
+	w.m.epoch++
+	if got != w.m.epoch {
+		t.Fatalf("epoch %d, want %d", got, w.m.epoch)
+	}
+	w.m.enter(s, Leased)
+	m.holder, m.epoch, m.late = h, got, 0
+	w.leases[leaseKey{h.Owner, h.ID}] = s
+	w.m.high = max(w.m.high, w.m.counts()[Leased])
+}
+
+func (w *machine) condemn(s int) {
+	w.l.Condemn(Slot(s), w.m.now)
+	m := &w.m.slots[s]
+	if m.state == Foreign {
+		if w.m.now.Sub(m.checked) >= foreignBackoff[m.level] {
+			m.level = min(m.level+1, foreignLevels-1)
+		}
+		m.turn = w.m.next()
+	} else {
+		w.m.enter(s, Foreign)
+		m.level = 0
+	}
+	m.checked = w.m.now
+}
+
+func (w *machine) release(s int, bound bool) {
+	m := &w.m.slots[s]
+	w.l.Release(Slot(s), bound, w.m.now)
+	delete(w.leases, leaseKey{m.holder.Owner, m.holder.ID})
+	m.heard, m.heardTurn, m.checked, m.freed = w.m.now, w.m.next(), w.m.now, w.m.now
+	if bound {
+		w.m.enter(s, Draining)
+	} else {
+		w.m.close(s)
+	}
+}
+
+func (w *machine) look(t *rapid.T, s, packets int) {
+	m := &w.m.slots[s]
+	over := w.l.Heard(Slot(s), packets, w.m.now)
+	m.checked, m.turn = w.m.now, w.m.next()
+	if packets > 0 {
+		m.late += uint64(packets)
+		m.heard, m.heardTurn = w.m.now, w.m.next()
+	}
+	want := w.m.now.Sub(m.heard) >= w.m.timing.DrainIdle || w.m.now.Sub(m.freed) >= w.m.timing.DrainMax
+	if over != want {
+		t.Fatalf("over %v, want %v", over, want)
+	}
+	if over {
+		w.l.Drained(Slot(s), w.m.now)
+		w.m.close(s)
+	}
+}
+
+func (w *machine) someTenant(t *rapid.T) Tenant {
+	return tenant(fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "stream")))
+}
+
+// lease does what the pool does for a request: its own draining slot, or candidates until one can be bound.
+func (w *machine) lease(t *rapid.T) {
+	w.nextID++
+	h := Holder{Owner: rapid.Uint64Range(1, 3).Draw(t, "owner"), ID: w.nextID, Tenant: w.someTenant(t)}
+	own := w.m.best(func(s *modelSlot) bool { return s.state == Draining && s.holder.Tenant == h.Tenant },
+		func(a, b *modelSlot) bool {
+			return a.freed.Before(b.freed) || a.freed.Equal(b.freed) && a.since.Before(b.since)
+		})
+	kept, ok := w.l.Kept(h.Tenant)
+	if ok != (own >= 0) || ok && w.m.slots[kept].holder.Tenant != h.Tenant {
+		t.Fatalf("kept %d %v, the model has %d", kept, ok, own)
+	}
+	if ok && rapid.Bool().Draw(t, "take back") {
+		w.foreign[int(kept)] = false // it is still bound, so nobody else has it
+		w.l.Lease(kept, h, w.m.now)
+		m := &w.m.slots[kept]
+		w.m.epoch++
+		w.m.enter(int(kept), Leased)
+		m.holder, m.epoch, m.late = h, w.m.epoch, 0
+		w.leases[leaseKey{h.Owner, h.ID}] = int(kept)
+		w.m.high = max(w.m.high, w.m.counts()[Leased])
+		return
+	}
+	busy := rapid.IntRange(0, 3).Draw(t, "packets") == 0
+	for tries := 0; ; tries++ {
+		if tries > len(w.m.slots) {
+			t.Fatalf("the search does not end")
+		}
+		s, ok := w.l.Candidate(w.m.now)
+		want := w.m.candidate()
+		if ok != (want >= 0) || ok && int(s) != want {
+			t.Fatalf("candidate %d %v, want %d: %v", s, ok, want, w.l.Counts())
+		}
+		if !ok {
+			return
+		}
+		if w.m.slots[s].state == Draining && busy {
+			w.look(t, int(s), 1)
+			continue
+		}
+		w.take(t, int(s), h)
+		if _, got := w.leases[leaseKey{h.Owner, h.ID}]; got {
+			return
+		}
+	}
+}
+
+func (w *machine) check(t *rapid.T) {
+	counts := w.m.counts()
+	if w.l.Counts() != counts || counts.Total() != len(w.m.slots) {
+		t.Fatalf("counts %v, want %v", w.l.Counts(), counts)
+	}
+	if w.l.HighWater() != w.m.high {
+		t.Fatalf("high water %d, want %d", w.l.HighWater(), w.m.high)
+	}
+	for i := range w.m.slots {
+		m, e := &w.m.slots[i], w.l.Entry(Slot(i))
+		if e.State != m.state || !e.Since.Equal(m.since) || e.Holder != m.holder || e.Epoch != m.epoch || e.Late != m.late {
+			t.Fatalf("slot %d is %+v, want %+v", i, e, *m)
+		}
+		found, ok := w.l.Find(m.holder.Owner, m.holder.ID)
+		if m.state == Leased && (!ok || found != Slot(i)) {
+			t.Fatalf("the lease of slot %d is not found", i)
+		}
+	}
+	if len(w.l.byID) != counts[Leased] || len(w.leases) != counts[Leased] {
+		t.Fatalf("%d leases are known, %d are told, %d are held", len(w.l.byID), len(w.leases), counts[Leased])
+	}
+	w.checkLists(t, counts)
+}
+
+// checkLists walks every list both ways.
+func (w *machine) checkLists(t *rapid.T, counts Counts) {
+	walk := func(q list, th thread, want int) {
+		n, last := 0, None
+		for s := q.head; s != None; s = w.l.slots[s].links[th].next {
+			if w.l.slots[s].links[th].prev != last || n > want {
+				t.Fatalf("a list of thread %d is broken at %d", th, s)
+			}
+			last = s
+			n++
+		}
+		if q.tail != last || q.length != want || n != want {
+			t.Fatalf("a list of thread %d has %d slots and says %d, want %d", th, n, q.length, want)
+		}
+	}
+	walk(w.l.free, byState, counts[Free])
+	walk(w.l.draining, byState, counts[Draining])
+	walk(w.l.cooling, byState, counts[Cooling])
+	walk(w.l.quiet, byQuiet, counts[Draining]+counts[Cooling])
+	foreign := 0
+	for _, q := range w.l.foreign {
+		walk(q, byState, q.length)
+		foreign += q.length
+	}
+	owned, kept := 0, 0
+	for _, q := range w.l.owned {
+		walk(q, byParty, q.length)
+		owned += q.length
+	}
+	for _, q := range w.l.kept {
+		walk(q, byParty, q.length)
+		kept += q.length
+	}
+	if foreign != counts[Foreign] || owned != counts[Leased] || kept != counts[Draining] {
+		t.Fatalf("lists hold %d foreign, %d owned, %d kept slots: %v", foreign, owned, kept, counts)
+	}
+}
+
+func (w *machine) drawLease(t *rapid.T) (leaseKey, int) {
+	if len(w.leases) == 0 {
+		t.Skip("nothing is leased")
+	}
+	keys := make([]leaseKey, 0, len(w.leases))
+	for k := range w.leases {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b leaseKey) int { return int(a.id) - int(b.id) })
+	k := rapid.SampledFrom(keys).Draw(t, "lease")
+	return k, w.leases[k]
+}
+
+// poll does what the pool does at its tick.
+func (w *machine) poll(t *rapid.T) {
+	for range len(w.m.slots) {
+		s, due := w.l.Poll(w.m.now)
+		want := w.m.best(inState(Draining), byTurn)
+		if want >= 0 && w.m.now.Sub(w.m.slots[want].checked) < w.l.pollEvery() {
+			want = -1
+		}
+		if due != (want >= 0) || due && int(s) != want {
+			t.Fatalf("poll %d %v, want %d", s, due, want)
+		}
+		if !due {
+			break
+		}
+		w.look(t, int(s), max(0, rapid.IntRange(-3, 2).Draw(t, "packets")))
+	}
+	for range len(w.m.slots) {
+		s, due := w.l.Probe(w.m.now)
+		any := w.m.best(func(s *modelSlot) bool {
+			return s.state == Foreign && w.m.now.Sub(s.checked) >= foreignBackoff[s.level]
+		}, byTurn)
+		if due != (any >= 0) {
+			t.Fatalf("probe %d %v, want %d", s, due, any)
+		}
+		if !due {
+			break
+		}
+		if w.foreign[int(s)] {
+			w.condemn(int(s))
+			continue
+		}
+		w.l.Reclaim(s, w.m.now)
+		w.m.enter(int(s), Free)
+	}
+}
+
+func TestLedgerAgreesWithTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newMachine(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"":      w.check,
+			"lease": w.lease,
+			"again": w.lease,
+			"wanted port": func(t *rapid.T) {
+				s := rapid.IntRange(0, len(w.m.slots)-1).Draw(t, "slot")
+				switch w.m.slots[s].state {
+				case Leased, Excluded:
+					t.Skip("the pool refuses")
+				}
+				w.nextID++
+				w.take(t, s, Holder{Owner: rapid.Uint64Range(1, 3).Draw(t, "owner"), ID: w.nextID, Tenant: w.someTenant(t)})
+			},
+			"release": func(t *rapid.T) {
+				_, s := w.drawLease(t)
+				w.release(s, rapid.Bool().Draw(t, "bound"))
+			},
+			"owner dies": func(t *rapid.T) {
+				key, _ := w.drawLease(t)
+				bound := rapid.Bool().Draw(t, "bound")
+				for s, ok := w.l.Owned(key.owner); ok; s, ok = w.l.Owned(key.owner) {
+					w.release(int(s), bound)
+				}
+				for k := range w.leases {
+					if k.owner == key.owner {
+						t.Fatalf("lease %v outlives its owner", k)
+					}
+				}
+			},
+			"program takes or leaves a port": func(t *rapid.T) {
+				s := rapid.IntRange(0, len(w.m.slots)-1).Draw(t, "slot")
+				if st := w.m.slots[s].state; st == Leased || st == Draining {
+					t.Skip("it is bound")
+				}
+				w.foreign[s] = !w.foreign[s]
+			},
+			"tick": w.poll,
+			"time": func(t *rapid.T) {
+				step := rapid.SampledFrom([]time.Duration{
+					-time.Hour, 0, 1, 10 * time.Millisecond, 300 * time.Millisecond, time.Second, 10 * time.Second, time.Hour,
+				}).Draw(t, "step")
+				at := w.m.now.Add(step)
+				w.l.Advance(at)
+				if step > 0 {
+					w.m.now = at
+				}
+				w.m.thaw()
+			},
+			"timing": func(t *rapid.T) {
+				w.m.timing.DrainIdle = time.Duration(rapid.IntRange(1, 3000).Draw(t, "idle")) * time.Millisecond
+				w.m.timing.CoolDown = time.Duration(rapid.IntRange(0, 3000).Draw(t, "cool")) * time.Millisecond
+				w.l.SetTiming(w.m.timing)
+			},
+		})
+	})
+}
