@@ -1,0 +1,165 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// poolReply is the reply to getPortPool.
+type poolReply struct {
+	Data poolPicture `json:"data"`
+}
+
+// poolPicture is the port pool at one moment.
+type poolPicture struct {
+	Range     string            `json:"range"`
+	Pending   string            `json:"pending_range"`
+	Bind      string            `json:"bind"`
+	Pairs     int               `json:"pairs"`
+	States    map[string]int    `json:"states"`
+	HighWater int               `json:"high_water"`
+	Granted   uint64            `json:"granted"`
+	Refused   map[string]uint64 `json:"refused"`
+	Slots     []poolSlot        `json:"slots"`
+}
+
+// poolSlot is a pair of ports that is not free.
+type poolSlot struct {
+	Port    int    `json:"port"`
+	State   string `json:"state"`
+	Stream  string `json:"stream"`
+	Purpose string `json:"purpose"`
+	Peer    string `json:"peer"`
+	Since   int64  `json:"since"`
+	Late    uint64 `json:"late"`
+}
+
+// largestOwners is how many holders `berth ports` names.
+const largestOwners = 10
+
+func (p *program) portsCommand() *cobra.Command {
+	var f clientFlags
+	asJSON, all := false, false
+	c := &cobra.Command{
+		Use:   "ports",
+		Short: "Show the running server's port pool: pairs by state, and who holds them",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.ports(c.Context(), &f, asJSON, all)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the server's reply as it is, every slot that is not free included")
+	c.Flags().BoolVar(&all, "all", false, "also print a line for every slot that is not free")
+	f.add(c, 30*time.Second)
+	return c
+}
+
+func (p *program) ports(ctx context.Context, f *clientFlags, asJSON, all bool) error {
+	server, err := p.client(f)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if asJSON {
+		var raw json.RawMessage
+		if err := server.call(ctx, "getPortPool", url.Values{"detail": {"1"}}, &raw); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.out, strings.TrimSpace(string(raw)))
+		return err
+	}
+	var reply poolReply
+	if err := server.call(ctx, "getPortPool", url.Values{"detail": {"1"}}, &reply); err != nil {
+		return err
+	}
+	return p.printPool(&reply.Data, all)
+}
+
+// printPool prints totals, the table by state, and who holds most.
+func (p *program) printPool(pool *poolPicture, all bool) error {
+	_, _ = fmt.Fprintf(p.out, "%s on %s: %s\n", pool.Range, orDash(pool.Bind), counted(pool.Pairs, "pair"))
+	if pool.Pending != "" && pool.Pending != pool.Range {
+		_, _ = fmt.Fprintf(p.out, "rtp_proxy.port_range = %s waits for a full restart (berth restart)\n", pool.Pending)
+	}
+	var refused uint64
+	for _, n := range pool.Refused {
+		refused += n
+	}
+	table := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprint(table, "\nSTATE\tPAIRS\n")
+	for _, state := range poolStates(pool.States) {
+		_, _ = fmt.Fprintf(table, "%s\t%d\n", state, pool.States[state])
+	}
+	_, _ = fmt.Fprintf(table, "\nmost leased at once\t%d\nleases granted\t%d\nleases refused\t%d\n", pool.HighWater, pool.Granted, refused)
+	for _, reason := range sortedKeys(pool.Refused) {
+		_, _ = fmt.Fprintf(table, "  %s\t%d\n", reason, pool.Refused[reason])
+	}
+	if owners := holders(pool.Slots); len(owners) > 0 {
+		_, _ = fmt.Fprint(table, "\nHOLDER\tPURPOSE\tPAIRS\n")
+		for _, o := range owners[:min(largestOwners, len(owners))] {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\n", orDash(o.stream), orDash(o.purpose), o.pairs)
+		}
+		if more := len(owners) - largestOwners; more > 0 {
+			_, _ = fmt.Fprintf(table, "and %d more\t\t\n", more)
+		}
+	}
+	if all && len(pool.Slots) > 0 {
+		_, _ = fmt.Fprint(table, "\nPORTS\tSTATE\tSTREAM\tPURPOSE\tPEER\tSINCE\tLATE\n")
+		for _, s := range pool.Slots {
+			_, _ = fmt.Fprintf(table, "%d-%d\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Port, s.Port+1, s.State, orDash(s.Stream), orDash(s.Purpose), orDash(s.Peer),
+				time.Unix(s.Since, 0).Format(time.DateTime), s.Late)
+		}
+	}
+	return table.Flush()
+}
+
+// poolStates returns the states in the order of a pair's life; one that this program does not know comes last.
+func poolStates(states map[string]int) []string {
+	order := []string{"free", "leased", "draining", "cooling", "foreign", "excluded"}
+	place := func(s string) int {
+		if i := slices.Index(order, s); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	names := sortedKeys(states)
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
+	return names
+}
+
+// holder is one stream's pairs of one purpose.
+type holder struct {
+	stream, purpose string
+	pairs           int
+}
+
+// holders counts the leased pairs by stream and purpose, the largest first.
+func holders(slots []poolSlot) []holder {
+	count := map[holder]int{}
+	for _, s := range slots {
+		if s.State == "leased" {
+			count[holder{stream: s.Stream, purpose: s.Purpose}]++
+		}
+	}
+	var out []holder
+	for h, n := range count {
+		h.pairs = n
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b holder) int {
+		return cmp.Or(cmp.Compare(b.pairs, a.pairs), cmp.Compare(a.stream, b.stream), cmp.Compare(a.purpose, b.purpose))
+	})
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

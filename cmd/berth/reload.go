@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// verdict is the reply to reloadConfig.
+type verdict struct {
+	Data struct {
+		Number   uint64       `json:"number"`
+		DryRun   bool         `json:"dry_run"`
+		Warnings []string     `json:"warnings"`
+		Keys     []keyVerdict `json:"keys"`
+		Digest   string       `json:"digest"`
+	} `json:"data"`
+}
+
+// keyVerdict is what happened to one changed key.
+type keyVerdict struct {
+	Key     string `json:"key"`
+	Old     string `json:"old"`
+	New     string `json:"new"`
+	Outcome string `json:"outcome"`
+	Source  string `json:"source"`
+	Why     string `json:"why"`
+}
+
+// Outcomes of a key as the API names them.
+const (
+	outcomePending  = "pending_full_restart"
+	outcomeRejected = "rejected"
+)
+
+func (p *program) reloadCommand() *cobra.Command {
+	var f clientFlags
+	dryRun := false
+	c := &cobra.Command{
+		Use:   "reload",
+		Short: "Make the running server read its configuration again",
+		Long: `Make the running server read its configuration again, and print what happened to each changed key. A configuration with any error changes
+nothing.
+
+Exit codes: 0 everything is in force, 3 something waits for a full restart (berth restart), 1 rejected.`,
+		RunE: func(c *cobra.Command, _ []string) error { return p.reload(c.Context(), &f, dryRun) },
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only print what a reload would do")
+	f.add(c, 30*time.Second)
+	return c
+}
+
+func (p *program) reload(ctx context.Context, f *clientFlags, dryRun bool) error {
+	server, err := p.client(f)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	arguments := url.Values{}
+	if dryRun {
+		arguments.Set("dry_run", "1")
+	}
+	var v verdict
+	err = server.call(ctx, "reloadConfig", arguments, &v)
+	for _, line := range v.Data.Warnings {
+		_, _ = fmt.Fprintf(p.errOut, "warning: %s\n", line)
+	}
+	var refused *apiError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("rejected, nothing was changed:\n%s", refused.Msg)
+	}
+	if err != nil {
+		return err
+	}
+	return p.printVerdict(&v)
+}
+
+// printVerdict prints a line a key and a summary, and returns the error that stands for the exit code.
+func (p *program) printVerdict(v *verdict) error {
+	count := map[string]int{}
+	table := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
+	for _, k := range v.Data.Keys {
+		count[k.Outcome]++
+		line := fmt.Sprintf("%s\t%s -> %s\t%s\t%s", k.Key, orDash(k.Old), orDash(k.New), strings.ReplaceAll(k.Outcome, "_", " "), k.Source)
+		if k.Why != "" {
+			line += "\t" + k.Why
+		}
+		_, _ = fmt.Fprintln(table, line)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	pending, rejected := count[outcomePending], count[outcomeRejected]
+	applied := "applied"
+	if v.Data.DryRun {
+		applied = "would be applied"
+	}
+	_, _ = fmt.Fprintf(p.out, "%s changed: %d %s, %d pending full restart, %d rejected (digest %s)\n",
+		counted(len(v.Data.Keys), "key"), len(v.Data.Keys)-pending-rejected, applied, pending, rejected, v.Data.Digest)
+	switch {
+	case rejected > 0:
+		return &exitError{code: exitFailed}
+	case pending > 0:
+		_, _ = fmt.Fprintln(p.out, "What is pending comes into force with a full restart: berth restart, or SIGUSR2.")
+		return &exitError{code: exitPending}
+	}
+	return nil
+}
