@@ -39,15 +39,22 @@ func (p *program) check(changed bool) error {
 		return err
 	}
 	table := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "KEY\tVALUE\tFROM")
+	_, _ = fmt.Fprintln(table, "KEY\tFROM\tVALUE")
+	own := 0
 	for _, key := range config.Keys() {
 		origin := cfg.Source(key.Name)
-		if changed && origin.Layer == config.LayerDefault {
+		if origin.Layer != config.LayerDefault {
+			own++
+		} else if changed {
 			continue
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", key.Name, orDash(cfg.Display(key.Name)), origin)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", key.Name, origin, orDash(cfg.Display(key.Name)))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "\nno errors, %s; %s, %d of them set\n", counted(len(found.Warnings), "warning"), counted(len(config.Keys()), "key"), own)
+	return err
 }
 
 // orDash makes an empty value visible in a table.

@@ -92,9 +92,10 @@ func (p *program) localConfig() *config.Config {
 		return cfg
 	}
 	_, _ = fmt.Fprintln(p.errOut, "berth: the configuration has errors ('berth check' shows them); looking for the server at the default place, see --url")
-	cfg, _, err = config.Load(config.Options{Env: p.env, Root: p.superuser})
-	if err == nil {
-		return cfg
+	for _, set := range [][]string{p.set, nil} {
+		if cfg, _, err = config.Load(config.Options{Env: p.env, Set: set, Root: p.superuser}); err == nil {
+			return cfg
+		}
 	}
 	return config.Default()
 }
