@@ -61,7 +61,7 @@ type codecInfo struct {
 	kind Kind
 }
 
-// codecTable is indexed by Codec. An array constant in all but syntax: it is never written.
+// codecTable is indexed by Codec and never written. The containers MP2T and MP2P are announced as video (RFC 3551 table 5).
 var codecTable = [...]codecInfo{
 	CodecH264:  {"H264", KindVideo},
 	CodecH265:  {"H265", KindVideo},
@@ -75,8 +75,8 @@ var codecTable = [...]codecInfo{
 	CodecAV1:   {"AV1", KindVideo},
 	CodecJPEG:  {"JPEG", KindVideo},
 	CodecH266:  {"H266", KindVideo},
-	CodecMP2T:  {"MP2T", KindOther},
-	CodecMP2P:  {"MP2P", KindOther},
+	CodecMP2T:  {"MP2T", KindVideo},
+	CodecMP2P:  {"MP2P", KindVideo},
 	CodecMP3:   {"mp3", KindAudio},
 	CodecADPCM: {"ADPCM", KindAudio},
 	CodecSVACV: {"SVACV", KindVideo},

@@ -85,7 +85,6 @@ func (t *Track) deriveOther() {
 		t.Kind = KindVideo
 	case *format.MPEGTS:
 		t.Codec = CodecMP2T
-		t.Kind = KindVideo
 	case *format.G726:
 		t.Codec = CodecADPCM
 		t.setAudio(8000, 1, 16)

@@ -1,0 +1,3 @@
+// Package h265 looks into RTP payloads of H.265 (RFC 7798) just far enough to tell where pictures begin and where a decoder can start.
+// It allocates nothing, keeps no state and starts no goroutine. Callers: berth/media/hub, once for every packet.
+package h265
