@@ -1,0 +1,22 @@
+package udp
+
+import (
+	"fmt"
+	"net"
+)
+
+// Renew returns a new handle of conn's socket and closes conn: the port stays bound without a gap, what the socket has received stays, and whoever still has the
+// old handle gets net.ErrClosed. On error conn is as it was, and errors.Is finds the family of the error as with [BindPair].
+func Renew(conn *net.UDPConn) (*net.UDPConn, error) {
+	file, err := conn.File()
+	if err != nil {
+		return nil, fmt.Errorf("new handle of udp %s: %w: %w", conn.LocalAddr(), family(err), cause(err))
+	}
+	fresh, err := net.FilePacketConn(file)
+	_ = file.Close()
+	if err != nil {
+		return nil, fmt.Errorf("new handle of udp %s: %w: %w", conn.LocalAddr(), family(err), cause(err))
+	}
+	_ = conn.Close()
+	return fresh.(*net.UDPConn), nil
+}
