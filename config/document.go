@@ -21,7 +21,14 @@ const (
 	maxFileBytes = 1 << 20
 	// maxBrackets bounds the [ and { of a TOML or YAML file, and with them how deep its parser can recurse.
 	maxBrackets = 4096
+	// maxEntries bounds the keys of a file: the parsers compare each key of a section with all before it.
+	maxEntries = 8192
 )
+
+// tooManyKeys is the flaw of a file that has more than maxEntries keys.
+func tooManyKeys() flaw {
+	return flaw{"has too many keys", fmt.Sprintf("at most %d are allowed", maxEntries)}
+}
 
 // document is a configuration file after parsing, before anything is known about keys.
 type document struct {
@@ -132,6 +139,10 @@ func parseDocument(file string, data []byte) document {
 	lines, problems := f.index(data)
 	for _, p := range problems {
 		fault(p.line, p.key, p.flaw)
+	}
+	if len(lines) > maxEntries {
+		fault(0, "", tooManyKeys())
+		return doc
 	}
 	k := koanf.New(".")
 	if err := k.Load(rawbytes.Provider(data), f.parser); err != nil {

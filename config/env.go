@@ -17,7 +17,17 @@ var programVariables = [...]string{
 
 // serviceVariable matches what Kubernetes and old Docker links put into the environment for a service
 // whose name begins with berth; nobody wrote those, so they cannot be mistakes.
-var serviceVariable = regexp.MustCompile(`^BERTH(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$`)
+var serviceVariable = regexp.MustCompile(`^BERTH(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)$`)
+
+// isServiceVariable also knows BERTH_PORT=tcp://10.0.0.1:8080, which only its value tells from a mistyped
+// BERTH_HTTP__PORT.
+func isServiceVariable(upper, value string) bool {
+	if strings.Contains(upper, "__") {
+		return false
+	}
+	link := strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://")
+	return serviceVariable.MatchString(upper) || (link && strings.HasSuffix(upper, "_PORT"))
+}
 
 // environment reads the BERTH_ variables into a layer.
 func (l *loader) environment() map[string]any {
@@ -35,7 +45,7 @@ func (l *loader) environment() map[string]any {
 			l.fault(o, key.Name, key.display(value), &flaw{"is also set by " + l.origins[key.Name].Var, "keep one of the two variables"})
 		case ok:
 			l.put(layer, key, value, o)
-		case serviceVariable.MatchString(upper) && !strings.Contains(upper, "__"):
+		case isServiceVariable(upper, value):
 		default:
 			l.fault(o, "", "", unknownVariable(upper))
 		}

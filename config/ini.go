@@ -9,9 +9,6 @@ import (
 	"gopkg.in/ini.v1"
 )
 
-// maxINIEntries bounds the keys of a config.ini, whose reader looks each one up among the others.
-const maxINIEntries = 8192
-
 // iniFormat is ZLMediaKit's config.ini: sections, key=value lines, comments only at the beginning of a
 // line, everything after the first = is the value, later duplicates win, and nothing is quoted or escaped.
 func iniFormat() format {
@@ -69,10 +66,8 @@ func scanINI(data []byte) (entries []iniEntry, problems []lineFlaw) {
 		}
 		key, value, _ := strings.Cut(s, "=")
 		e := iniEntry{line: line, section: section, key: strings.TrimSpace(key), value: strings.TrimSpace(value)}
-		if entries = append(entries, e); len(entries) > maxINIEntries {
-			return nil, append(problems, lineFlaw{line: line, flaw: flaw{
-				"is past the largest number of keys", fmt.Sprintf("at most %d are allowed", maxINIEntries),
-			}})
+		if entries = append(entries, e); len(entries) > maxEntries {
+			return nil, append(problems, lineFlaw{line: line, flaw: tooManyKeys()})
 		}
 	}
 	return entries, problems
@@ -87,6 +82,8 @@ func unreadableINI(s string) *flaw {
 		return &flaw{"begins a section without closing it", "write [section]"}
 	case s[0] == '[' && strings.TrimSpace(s[1:strings.IndexByte(s, ']')]) == "":
 		return &flaw{"begins a section without a name", "write [section]"}
+	case s[0] == '[' && strings.ContainsAny(s[:strings.IndexByte(s, ']')], "=\"`#;"), s[0] == '[' && strings.IndexByte(s[1:], '[') >= 0:
+		return &flaw{"begins a section whose name is not plain", "write [section]"}
 	case s[0] == '[' || !strings.ContainsAny(s[:1], "=\"`") && s[0] != '-':
 		return nil
 	case s[0] == '=':
@@ -98,22 +95,18 @@ func unreadableINI(s string) *flaw {
 // iniParser is a koanf.Parser for ZLMediaKit's dialect, on ini.v1.
 type iniParser struct{}
 
-// Unmarshal returns the sections as nested maps, every value as text. It leaves out the lines that the
-// index has reported as faults, so that the others are judged as well.
+// Unmarshal returns every value as text by its full key name. It leaves out the lines that the index has
+// reported as faults, so that the others are judged as well. ini.v1 is given full names and no sections,
+// because its section named DEFAULT is special and ZLMediaKit's is not.
 func (iniParser) Unmarshal(data []byte) (map[string]any, error) {
 	entries, _ := scanINI(data)
-	var plain bytes.Buffer
-	section := ""
+	plain := bytes.NewBufferString("\n") // ini.v1 looks for a byte order mark in the first bytes
 	for _, e := range entries {
-		if e.section != section {
-			section = e.section
-			_, _ = fmt.Fprintf(&plain, "[%s]\n", section) // a Buffer's Write never fails
-		}
 		value, err := shield(e.value)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", e.line, err)
 		}
-		_, _ = fmt.Fprintf(&plain, "%s=%s\n", e.key, value)
+		_, _ = fmt.Fprintf(plain, "%s=%s\n", e.name(), value) // a Buffer's Write never fails
 	}
 	f, err := ini.LoadSources(ini.LoadOptions{
 		IgnoreInlineComment: true, IgnoreContinuation: true, PreserveSurroundedQuote: true,
@@ -122,16 +115,9 @@ func (iniParser) Unmarshal(data []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{}
-	for _, s := range f.Sections() {
-		values := out
-		if s.Name() != ini.DefaultSection {
-			values = map[string]any{}
-			out[s.Name()] = values
-		}
-		for _, k := range s.Keys() {
-			values[k.Name()] = k.Value()
-		}
+	out := make(map[string]any, len(entries))
+	for _, k := range f.Section(ini.DefaultSection).Keys() {
+		out[k.Name()] = k.Value()
 	}
 	return out, nil
 }

@@ -55,9 +55,7 @@ func Load(o Options) (*Config, *Report, error) {
 	overrides := maps.Clone(o.Overrides)
 	var dropped []Fault
 	for {
-		l := &loader{
-			options: o, overrides: overrides, faulty: map[string]bool{}, broken: map[string]bool{}, origins: map[string]Origin{},
-		}
+		l := newLoader(o, overrides)
 		c := l.run()
 		if bad := l.badOverrides(); o.DropBadOverrides && len(bad) > 0 {
 			for _, name := range bad {
@@ -97,6 +95,12 @@ type loader struct {
 	unserved  []string          // ZLMediaKit's keys in an .ini that we do not serve
 }
 
+func newLoader(o Options, overrides map[string]string) *loader {
+	return &loader{
+		options: o, overrides: overrides, faulty: map[string]bool{}, broken: map[string]bool{}, origins: map[string]Origin{},
+	}
+}
+
 // run takes the layers from the lowest to the highest into a fresh koanf, and the result into a snapshot.
 func (l *loader) run() *Config {
 	k := koanf.New(".")
@@ -118,11 +122,15 @@ func (l *loader) run() *Config {
 
 // file reads the configuration file into a layer.
 func (l *loader) file() map[string]any {
-	layer := map[string]any{}
 	if l.options.File == "" {
-		return layer
+		return map[string]any{}
 	}
-	doc := readFile(l.options.File)
+	return l.fileLayer(readFile(l.options.File))
+}
+
+// fileLayer turns a parsed file into a layer.
+func (l *loader) fileLayer(doc document) map[string]any {
+	layer := map[string]any{}
 	l.faults = append(l.faults, doc.faults...)
 	for _, name := range slices.Sorted(maps.Keys(doc.values)) {
 		o := Origin{Layer: LayerFile, File: l.options.File, Line: doc.lines[name]}

@@ -47,7 +47,11 @@ func nearest(name string, candidates []string) string {
 	plain := foldName(name)
 	best, least := "", 2+len(plain)/8
 	for _, c := range candidates {
-		if d := editDistance(plain, foldName(c)); d < least || (d == least && best == "") {
+		folded := foldName(c)
+		if len(folded)-len(plain) > least || len(plain)-len(folded) > least {
+			continue // the distance is at least the difference in length
+		}
+		if d := editDistance(plain, folded); d < least || (d == least && best == "") {
 			best, least = c, d
 		}
 	}

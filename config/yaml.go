@@ -111,7 +111,7 @@ func (k *keyLines) yamlNode(n *yaml.Node, path string) {
 func (k *keyLines) yamlMapping(n *yaml.Node, path string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Tag == "!!merge" {
+		if key.Kind != yaml.ScalarNode || key.Anchor != "" || key.ShortTag() != "!!str" {
 			k.problems = append(k.problems, lineFlaw{line: key.Line, key: path, flaw: flaw{"has a key that is not plain text", "write key: value"}})
 			continue
 		}
