@@ -111,17 +111,12 @@ func (s *pullSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, addr, err
 }
 
-// WriteTo implements net.PacketConn. That nobody listens where an earlier packet went (ECONNREFUSED) is no reason to stop: it may be the
-// hole punched towards a firewall.
+// WriteTo implements net.PacketConn.
 func (s *pullSocket) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if s.isClosed() {
 		return 0, errPullSocketClosed
 	}
-	n, err := s.conn.WriteTo(b, addr)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return len(b), nil
-	}
-	return n, err
+	return s.conn.WriteTo(b, addr)
 }
 
 func (s *pullSocket) isClosed() bool {

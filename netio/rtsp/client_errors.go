@@ -13,6 +13,8 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+
+	"berth/media/hub"
 )
 
 // PullReason says why a pull failed. Its text is stable.
@@ -103,10 +105,18 @@ func (e *PullError) Error() string {
 // Unwrap returns the cause.
 func (e *PullError) Unwrap() error { return e.Err }
 
-// errPullWaiting says what an attempt waited for when its time was up.
-type errPullWaiting struct{ what string }
+// pullWaitError says what an attempt waited for when its time was up.
+type pullWaitError struct {
+	what  string
+	cause error
+}
 
-func (e errPullWaiting) Error() string { return "while waiting for " + e.what }
+func (e *pullWaitError) Error() string { return "while waiting for " + e.what }
+
+func (e *pullWaitError) Unwrap() error { return e.cause }
+
+// errNoUDPPacket ends an attempt over UDP that brought nothing.
+var errNoUDPPacket = errors.New("no packet came over UDP")
 
 // pullFault sorts an error of the network or of the library into a reason. url must be free of credentials.
 func pullFault(url string, err error) *PullError {
@@ -125,7 +135,9 @@ func pullFault(url string, err error) *PullError {
 			fault.Reason = PullNotFound
 		default:
 			fault.Reason = PullStatus
-			fault.Err = errors.New(status.Message)
+			if status.Message != "" {
+				fault.Err = errors.New(status.Message)
+			}
 		}
 	}
 	if fault.Reason == "" {
@@ -145,6 +157,8 @@ func pullNetReason(err error) PullReason {
 		operation   *net.OpError
 	)
 	switch {
+	case errors.Is(err, hub.ErrDetached):
+		return PullDetached
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, new(liberrors.ErrClientRequestTimedOut)), errors.As(err, new(liberrors.ErrClientTCPTimeout)),
 		errors.As(err, new(liberrors.ErrClientUDPTimeout)), errors.Is(err, syscall.ETIMEDOUT):

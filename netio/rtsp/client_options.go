@@ -13,8 +13,6 @@ type PullOptions struct {
 	URL string
 	// User and Password replace credentials in URL when User is not empty.
 	User, Password string
-	// RequestTimeout bounds the wait for each response. 0 means 10 s.
-	RequestTimeout time.Duration
 	// MediaTimeout is how long a playing source may send no packet before the pull ends with PullSilent. 0 means 15 s.
 	MediaTimeout time.Duration
 	// MaxRedirects bounds how often a source may send the pull elsewhere. 0 means 5; negative means never.
@@ -30,9 +28,6 @@ type PullOptions struct {
 }
 
 func (o PullOptions) withDefaults() PullOptions {
-	if o.RequestTimeout == 0 {
-		o.RequestTimeout = 10 * time.Second
-	}
 	if o.MediaTimeout == 0 {
 		o.MediaTimeout = 15 * time.Second
 	}

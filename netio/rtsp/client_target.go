@@ -32,10 +32,13 @@ func parsePullTarget(raw string) (pullTarget, error) {
 		rest = host
 	}
 	// A fragment has no meaning in RTSP (RFC 2326 section 3.2), and some cameras' paths have a # in them.
-	parsed, err := base.ParseURL(strings.ToLower(scheme) + "://" + strings.ReplaceAll(rest, "#", "%23"))
+	scheme = strings.ToLower(scheme)
+	if scheme != "rtsp" && scheme != "rtsps" {
+		return pullTarget{}, fmt.Errorf("its scheme is %q", scheme)
+	}
+	parsed, err := base.ParseURL(scheme + "://" + strings.ReplaceAll(rest, "#", "%23"))
 	if err != nil {
-		// The cause may quote the URL; it has no credentials any more.
-		return pullTarget{}, err
+		return pullTarget{}, errors.New("it does not parse") // the cause would quote what may be a password
 	}
 	if parsed.Hostname() == "" {
 		return pullTarget{}, errors.New("it names no host")
@@ -56,7 +59,7 @@ func cutUserinfo(rest string) (userinfo, host string, ok bool) {
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {
 		authority = rest[:i]
 	}
-	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 && isHostPort(authority[i+1:]) {
 		return rest[:i], rest[i+1:], true
 	}
 	if isHostPort(authority) {
@@ -125,11 +128,16 @@ func (t pullTarget) follow(location string) (pullTarget, error) {
 }
 
 // secretInURL matches passwords that cameras want in path or query.
-const secretInURL = `(?i)((?:pass|passwd|password|pwd|token|secret)=)[^&_/?;]*`
+var secretInURL = regexp.MustCompile(`(?i)((?:pass|passwd|password|pwd|token|secret)=)[^&_/?;]*`)
 
 // safe returns the target for logs and errors.
 func (t pullTarget) safe() string {
-	return regexp.MustCompile(secretInURL).ReplaceAllString(t.url.String(), "${1}***")
+	text := secretInURL.ReplaceAllString(t.url.String(), "${1}***")
+	// An @ behind the host may have been meant to end a password that has a slash in it.
+	if i := strings.LastIndexByte(text, '@'); i >= 0 && t.user != "" {
+		text = t.url.Scheme + "://" + t.url.Host + "/***" + text[i:]
+	}
+	return text
 }
 
 // SafeURL returns a source URL without credentials, for logs: neither those before the host nor passwords in path or query. What cannot be a URL is not shown at all.

@@ -322,7 +322,7 @@ func (s *Session) writeFailure() CloseCause {
 
 // streamEnded closes whoever takes part in the stream: the end of its connection tells a player that it is over.
 func (s *Session) streamEnded(e StreamEnded) {
-	if s.joined || s.role == rolePublish {
+	if s.joined || s.role == rolePublish || s.pending.step == stepJoin {
 		s.close(e.Cause, "")
 	}
 }

@@ -1,0 +1,465 @@
+package rtspd
+
+import (
+	cryptorand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+
+	"berth/actors"
+	"berth/actors/portpool"
+	"berth/actors/stream"
+	"berth/actors/streams"
+	"berth/config"
+	"berth/media"
+	"berth/media/hub"
+	"berth/netio/fanout"
+	"berth/netio/rtsp"
+)
+
+const (
+	// lingerTime is how long a peer has to read the response after which its connection ends.
+	lingerTime = time.Second
+	// drainTime is how long a viewer has to take what is left of a stream that ended.
+	drainTime = 500 * time.Millisecond
+	// reportInterval is the distance of receiver reports to a publisher (RFC 3550 6.2's minimum).
+	reportInterval = 5 * time.Second
+	// answerMargin is added to the longest wait that is configured before an answer counts as lost.
+	answerMargin = 15 * time.Second
+)
+
+// sessionOptions are what a session actor is made of.
+type sessionOptions struct {
+	Options
+	config *config.Config // as it was when the connection came: the RTSP keys are for new sessions
+	conn   net.Conn
+	gate   *gate
+	secret string // the Session header's value
+	secure bool
+	status *atomic.Pointer[SessionInfo] // shared with the server; written here only
+}
+
+// Messages to a session from its goroutines and its parent.
+type (
+	// wired is what the wire or a sink reports.
+	wired struct {
+		incarnation uint64
+		event       rtsp.Event
+	}
+	// tick is the session's one timer.
+	tick struct{ incarnation uint64 }
+	// drained means that a viewer has got everything of a stream that ended, or had time for it.
+	drained struct{ incarnation uint64 }
+	// kick ends the session.
+	kick struct{ reason actors.CloseReason }
+)
+
+// session is the actor of one connection. It executes the machine's actions and decides nothing about the protocol.
+type session struct {
+	opts        sessionOptions
+	info        SessionInfo // published through opts.status whenever it changes
+	log         zerolog.Logger
+	incarnation uint64
+	root        *actor.RootContext
+	self        *actor.PID
+
+	machine *rtsp.Session
+	conn    *rtsp.Conn
+	sink    *fanout.TCPSink
+	events  []rtsp.Event // to be stepped after the actions of the present one
+
+	key    media.StreamKey // of the stream that was asked for last
+	stream *actor.PID      // found, joined or published; nil otherwise
+	viewer *viewer         // while joined
+	source *source         // while publishing
+
+	timer      *time.Timer
+	timerAt    time.Time // zero when the timer is not armed
+	nextReport time.Time // zero unless publishing
+	drain      *time.Timer
+	endCause   actors.CloseReason // of the stream, once it has ended
+	ended      bool               // the machine has closed; only the peer's end of the connection is awaited
+	reason     actors.CloseReason
+	detail     string
+	released   bool
+	totals     totals
+}
+
+// totals are a session's counters at its end, for the log.
+type totals struct {
+	in, out          uint64 // bytes on the connection, both ways; UDP media is counted apart
+	packets, dropped uint64
+}
+
+func newSession(opts sessionOptions) *session {
+	info := *opts.status.Load()
+	return &session{
+		opts: opts, info: info, incarnation: rand.Uint64(),
+		log: opts.Runtime.Log.With().Str("actor", "session").Str("session", info.ID).Str("protocol", info.Protocol).Stringer("peer", info.Peer).Logger(),
+	}
+}
+
+// Receive routes messages.
+func (a *session) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		a.onStarted(ctx)
+		return
+	case *actor.Stopping, *actor.Restarting:
+		a.release(ctx)
+		return
+	case *wired:
+		if m.incarnation == a.incarnation {
+			a.onWired(ctx, m.event)
+		}
+	case *tick:
+		if m.incarnation == a.incarnation {
+			a.onTick(ctx)
+		}
+	case *drained:
+		if m.incarnation == a.incarnation {
+			a.onDrained(ctx)
+		}
+	case *kick:
+		a.step(ctx, rtsp.Kicked{Cause: rtsp.CloseCause(m.reason)})
+	case *streams.Subscribed:
+		a.onSubscribed(ctx, m)
+	case *streams.Refused:
+		a.onRefused(ctx, m)
+	case *stream.ReaderAdded:
+		a.onReaderAdded(ctx, m)
+	case *stream.UDPOpened:
+		a.onUDPOpened(ctx, m)
+	case *stream.Attached:
+		a.onAttached(ctx, m)
+	case *stream.Ended:
+		a.onEnded(ctx, m)
+	case *portpool.PairLeased:
+		a.onPairLeased(ctx, m)
+	case *portpool.LeaseRefused:
+		a.step(ctx, rtsp.Refused{Why: rtsp.RefusedNoPorts, Text: m.Err.Error()})
+	case *actor.Terminated:
+		a.onTerminated(ctx, m)
+	case *actor.DeadLetterResponse:
+		a.step(ctx, rtsp.Refused{Why: rtsp.RefusedUnavailable, Text: "the server is restarting, try again"})
+	}
+	a.settle(ctx)
+}
+
+func (a *session) onStarted(ctx actor.Context) {
+	a.root, a.self = ctx.ActorSystem().Root, ctx.Self()
+	a.opts.gate.take(a.opts.conn)
+	now := a.opts.Now()
+	a.machine = rtsp.NewSession(now, a.machineOptions())
+	root, self, incarnation := a.root, a.self, a.incarnation
+	notify := func(event rtsp.Event) { root.Send(self, &wired{incarnation: incarnation, event: event}) }
+	a.sink = a.opts.Fanout.NewTCPSink(a.opts.conn, fanout.SinkOptions{
+		OnError: func(err error) { notify(rtsp.WriteFailed{Err: err}) },
+		OnEnd:   func() { root.Send(self, &drained{incarnation: incarnation}) },
+	})
+	a.conn = rtsp.NewConn(rtsp.ConnOptions{Conn: a.opts.conn, Notify: notify, Now: a.opts.Now})
+	a.conn.Start()
+	a.settle(ctx)
+}
+
+// machineOptions translates the configuration.
+func (a *session) machineOptions() rtsp.SessionOptions {
+	c := a.opts.config
+	auth := rtsp.AuthOptions{Basic: c.RTSP.AuthBasic, Publish: c.RTSP.AuthPublish, Play: c.RTSP.AuthPlay}
+	for _, u := range c.RTSP.AuthUsers {
+		auth.Users = append(auth.Users, rtsp.Credential{User: u.User, Password: u.Password})
+	}
+	source := a.info.Local.Addr()
+	if c.Pool.Advertise.IsValid() {
+		source = c.Pool.Advertise
+	}
+	return rtsp.SessionOptions{
+		ID: a.opts.secret, Nonce: cryptorand.Text(), Server: a.opts.Server, Secure: a.opts.secure,
+		IPv6: a.info.Local.Addr().Is6(), Host: a.info.Local.String(), Source: source.WithZone("").String(),
+		AllowTCP: c.RTSP.Transport != config.RTPOverUDP, AllowUDP: c.RTSP.Transport != config.RTPOverTCP,
+		VirtualHosts: c.General.EnableVhost, Auth: auth,
+		HandshakeTimeout: c.RTSP.HandshakeTimeout, KeepAlive: c.RTSP.KeepAlive, AnswerTimeout: c.General.MaxStreamWait + answerMargin,
+	}
+}
+
+func (a *session) onWired(ctx actor.Context, event rtsp.Event) {
+	closed, isClosed := event.(rtsp.PeerClosed)
+	if a.ended {
+		switch {
+		case isClosed:
+			ctx.Stop(a.self)
+		default:
+			if failed, ok := event.(rtsp.WriteFailed); ok && failed.Err != nil {
+				ctx.Stop(a.self) // nobody reads the last response
+			}
+		}
+		return
+	}
+	if isClosed && closed.Err != nil && isReset(closed.Err) {
+		event = rtsp.PeerClosed{} // a player that is killed; nothing that an operator should look into
+	}
+	a.step(ctx, event)
+}
+
+func isReset(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout() && !errors.Is(err, rtsp.ErrStalled)
+}
+
+// step feeds the machine and executes what it wants, and then what that led to at once.
+func (a *session) step(ctx actor.Context, event rtsp.Event) {
+	a.events = append(a.events, event)
+	if len(a.events) > 1 {
+		return // a step is being executed; it goes on with this one
+	}
+	for len(a.events) > 0 {
+		responded := false
+		for _, action := range a.machine.Step(a.opts.Now(), a.events[0]) {
+			if end, ok := action.(rtsp.Close); ok {
+				a.end(ctx, actors.CloseReason(end.Cause), end.Detail, responded)
+				continue
+			}
+			if _, ok := action.(rtsp.Respond); ok {
+				responded = true
+			}
+			a.execute(ctx, action)
+		}
+		a.events = a.events[1:]
+	}
+	a.events = nil
+}
+
+// execute does one action of the machine.
+func (a *session) execute(ctx actor.Context, action rtsp.Action) {
+	switch act := action.(type) {
+	case rtsp.Respond:
+		a.respond(ctx, act)
+	case rtsp.Subscribe:
+		a.key, a.stream = act.Key, nil
+		ctx.Request(a.opts.Streams, &streams.Subscribe{Reader: a.self, Key: act.Key, Wait: a.opts.config.General.MaxStreamWait})
+	case rtsp.Join:
+		a.join(ctx)
+	case rtsp.OpenUDP:
+		a.openUDP(ctx, act)
+	case rtsp.PreparePlay:
+		a.prepare(ctx, act)
+	case rtsp.StartPlay:
+		a.play(ctx)
+	case rtsp.PausePlay:
+		a.pause()
+	case rtsp.Publish:
+		a.publish(ctx, act)
+	case rtsp.LeasePair:
+		a.leasePair(ctx, act)
+	case rtsp.ReleasePair:
+		a.releasePair(ctx, act.Track)
+	case rtsp.MapChannels:
+		a.source.ingest.MapTCP(act.Track, act.Channels)
+		a.conn.SetSink(a.source.ingest.Frame)
+	case rtsp.StartRecord:
+		a.source.ingest.Resume()
+		a.nextReport = a.opts.Now().Add(reportInterval)
+	case rtsp.StopRecord:
+		a.source.ingest.Pause()
+	case rtsp.Leave:
+		a.leave(ctx, actors.CloseReason(act.Cause))
+	}
+}
+
+func (a *session) respond(ctx actor.Context, act rtsp.Respond) {
+	b, err := act.Response.Marshal()
+	if err == nil {
+		err = a.sink.WriteControl(b)
+	}
+	a.conn.Answered()
+	if err != nil {
+		a.step(ctx, rtsp.WriteFailed{Err: fmt.Errorf("response not written: %w", err)})
+	}
+}
+
+// settle publishes what changed and arms the timer; called after every message.
+func (a *session) settle(ctx actor.Context) {
+	if a.machine == nil || a.released {
+		return
+	}
+	info := a.info
+	info.State, info.Transport = a.machine.State().String(), a.machine.Transport().String()
+	info.Stream = a.machine.Key()
+	if info != a.info {
+		a.info = info
+		published := info
+		a.opts.status.Store(&published)
+	}
+	due := a.machine.Deadline(a.heard())
+	if !a.nextReport.IsZero() && (due.IsZero() || a.nextReport.Before(due)) {
+		due = a.nextReport
+	}
+	if due.IsZero() || !a.timerAt.IsZero() && !due.Before(a.timerAt) {
+		return // a timer that fires early finds nothing to do and is armed again
+	}
+	a.timerAt = due
+	wait := max(due.Sub(a.opts.Now()), time.Millisecond)
+	if a.timer == nil {
+		root, self, t := a.root, a.self, &tick{incarnation: a.incarnation}
+		a.timer = time.AfterFunc(wait, func() { root.Send(self, t) })
+		return
+	}
+	a.timer.Reset(wait)
+}
+
+// heard gathers when the peer gave a sign of life beside its requests.
+func (a *session) heard() rtsp.Tick {
+	var t rtsp.Tick
+	if a.source != nil {
+		t.Media = a.source.ingest.LastMedia()
+	}
+	if a.viewer != nil {
+		t.Heard = a.viewer.lastHeard()
+	}
+	return t
+}
+
+func (a *session) onTick(ctx actor.Context) {
+	a.timerAt = time.Time{}
+	if now := a.opts.Now(); a.source != nil && !a.nextReport.IsZero() && !now.Before(a.nextReport) {
+		a.report(ctx, now)
+		a.nextReport = now.Add(reportInterval)
+	}
+	a.step(ctx, a.heard())
+}
+
+// end finishes the session: at once, or after the peer had time to read the last response.
+func (a *session) end(ctx actor.Context, reason actors.CloseReason, detail string, responded bool) {
+	a.ended, a.reason, a.detail = true, reason, detail
+	a.leave(ctx, reason)
+	if responded {
+		a.conn.Linger(lingerTime)
+		return
+	}
+	ctx.Stop(a.self)
+}
+
+// onEnded: the stream is over. A viewer first gets what is left of it.
+func (a *session) onEnded(ctx actor.Context, m *stream.Ended) {
+	if m.Key != a.key || a.stream == nil {
+		return
+	}
+	a.endCause = m.Reason
+	if a.viewer != nil && a.viewer.playing() && a.drain == nil {
+		root, self, incarnation := a.root, a.self, a.incarnation
+		a.drain = time.AfterFunc(drainTime, func() { root.Send(self, &drained{incarnation: incarnation}) })
+		return
+	}
+	a.step(ctx, rtsp.StreamEnded{Cause: rtsp.CloseCause(m.Reason)})
+}
+
+// onTerminated: the stream's actor is gone. It says Ended before it stops in order, so this is a crash, or crossed with our joining.
+func (a *session) onTerminated(ctx actor.Context, m *actor.Terminated) {
+	if a.stream == nil || !a.stream.Equal(m.Who) || a.drain != nil {
+		return
+	}
+	a.step(ctx, rtsp.StreamEnded{Cause: rtsp.CloseCause(actors.ReasonSourceLost)})
+}
+
+// onDrained: a viewer has got what there was.
+func (a *session) onDrained(ctx actor.Context) {
+	if a.viewer == nil || !a.viewer.playing() {
+		return
+	}
+	cause := a.endCause
+	if cause == "" {
+		cause = actors.ReasonStreamEnded
+	}
+	a.step(ctx, rtsp.StreamEnded{Cause: rtsp.CloseCause(cause)})
+}
+
+func (a *session) onRefused(ctx actor.Context, m *streams.Refused) {
+	refused := rtsp.Refused{Why: rtsp.RefusedUnavailable, Text: m.Err.Error()}
+	switch {
+	case errors.Is(m.Err, streams.ErrNotFound):
+		refused.Why = rtsp.RefusedNotFound
+	case errors.Is(m.Err, streams.ErrExists):
+		refused.Why = rtsp.RefusedExists
+	}
+	a.step(ctx, refused)
+}
+
+// leave gives back everything that belongs to the stream.
+func (a *session) leave(ctx actor.Context, reason actors.CloseReason) {
+	if a.drain != nil {
+		a.drain.Stop()
+		a.drain = nil
+	}
+	if a.viewer != nil {
+		a.leaveViewer(ctx)
+	}
+	if a.source != nil {
+		a.leaveSource(ctx, reason)
+	}
+	if a.stream != nil {
+		ctx.Unwatch(a.stream)
+		a.stream = nil
+	}
+	a.nextReport = time.Time{}
+}
+
+// release frees all that the session holds. Called from Stopping and Restarting; further calls do nothing.
+func (a *session) release(ctx actor.Context) {
+	if a.released {
+		return
+	}
+	a.released = true
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	if a.reason == "" {
+		a.reason = a.opts.EndReason()
+	}
+	if a.conn == nil {
+		_ = closeNow(a.opts.conn)
+	} else {
+		a.conn.SetSink(nil)
+		a.leave(ctx, a.reason)
+		a.conn.Close()
+		a.sink.Close()
+	}
+	a.opts.gate.leave(a.info.Peer.Addr())
+	a.logEnd()
+}
+
+func (a *session) logEnd() {
+	line := a.log.Info()
+	if a.info.Stream == (media.StreamKey{}) {
+		line = a.log.Debug() // a probe, a scanner or a health check
+	}
+	if a.conn != nil {
+		a.totals.in = a.conn.Stats().Bytes
+	}
+	if a.sink != nil {
+		a.totals.out += a.sink.Stats().Bytes
+	}
+	line.Str("reason", string(a.reason)).Str("detail", a.detail).Str("stream", a.info.Stream.Path()).Str("state", a.info.State).
+		Str("transport", a.info.Transport).Dur("duration", a.opts.Now().Sub(a.info.Since)).
+		Uint64("bytes_in", a.totals.in).Uint64("bytes_out", a.totals.out).
+		Uint64("packets", a.totals.packets).Uint64("dropped", a.totals.dropped).Msg("session closed")
+}
+
+// peerAt is the peer's address with another port.
+func (a *session) peerAt(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(a.info.Peer.Addr(), port)
+}
+
+// policy translates the configured treatment of slow viewers.
+func (a *session) policy() hub.Policy {
+	if a.opts.config.Stream.ReaderPolicy == config.ReaderClose {
+		return hub.PolicyClose
+	}
+	return hub.PolicyJump
+}

@@ -1,0 +1,204 @@
+package rtspd
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/actors/stream"
+	"berth/actors/streams"
+	"berth/media/hub"
+	"berth/netio/fanout"
+	"berth/netio/rtsp"
+)
+
+// viewer is a session's part in a stream that it plays.
+type viewer struct {
+	hub    *hub.Hub
+	pairs  map[int]*stream.UDPOpened // by hub track, those that are open for this viewer
+	tracks []rtsp.PlayTrack
+	reader *hub.Reader     // prepared or playing; nil before PLAY and while paused
+	udp    *fanout.UDPSink // while playing over UDP
+	tcp    bool            // playing over the connection
+	count  *viewCount
+	heard  atomic.Int64 // Unix nanoseconds of the last interleaved frame from the viewer
+}
+
+func (v *viewer) playing() bool { return v.tcp || v.udp != nil }
+
+// viewCount adds up a viewer's readers; each PLAY after a PAUSE makes a new one. Read by the stream for operators, from any goroutine.
+type viewCount struct {
+	mu   sync.Mutex
+	past hub.ReaderStats
+	now  *hub.Reader
+}
+
+func (c *viewCount) use(r *hub.Reader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now != nil {
+		c.past = addStats(c.past, c.now.Stats())
+		c.past.Lag = 0
+	}
+	c.now = r
+}
+
+func (c *viewCount) stats() hub.ReaderStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now == nil {
+		return c.past
+	}
+	return addStats(c.past, c.now.Stats())
+}
+
+func addStats(a, b hub.ReaderStats) hub.ReaderStats {
+	return hub.ReaderStats{
+		Bytes: a.Bytes + b.Bytes, Packets: a.Packets + b.Packets, Dropped: a.Dropped + b.Dropped, Jumps: a.Jumps + b.Jumps, Lag: b.Lag,
+	}
+}
+
+func (a *session) onSubscribed(ctx actor.Context, m *streams.Subscribed) {
+	if a.stream != nil || m.Key != a.key {
+		return // an answer that comes after the question has lost its point
+	}
+	a.stream = m.Stream
+	a.step(ctx, rtsp.StreamFound{Key: m.Key, Tracks: m.Tracks})
+}
+
+// join makes the session a viewer in the stream's books.
+func (a *session) join(ctx actor.Context) {
+	count := &viewCount{}
+	a.viewer = &viewer{count: count, pairs: map[int]*stream.UDPOpened{}}
+	ctx.Watch(a.stream)
+	ctx.Request(a.stream, &stream.AddReader{
+		Reader: a.self,
+		Info:   stream.ReaderInfo{ID: a.info.ID, Protocol: a.info.Protocol, Peer: a.info.Peer, Local: a.info.Local, Since: a.opts.Now()},
+		Count:  count.stats,
+	})
+}
+
+func (a *session) onReaderAdded(ctx actor.Context, m *stream.ReaderAdded) {
+	if a.viewer == nil || a.viewer.hub != nil || m.Key != a.key {
+		return
+	}
+	v := a.viewer
+	v.hub = m.Hub
+	// What a viewer sends on its connection is receiver reports: signs of life.
+	now := a.opts.Now
+	a.conn.SetSink(func(uint8, []byte) { v.heard.Store(now().UnixNano()) })
+	joined := rtsp.Joined{}
+	for i := range m.Hub.Tracks() {
+		joined.SSRC = append(joined.SSRC, m.Hub.SSRC(i))
+	}
+	a.step(ctx, joined)
+}
+
+// lastHeard is the last sign of life that was no request.
+func (v *viewer) lastHeard() time.Time {
+	var last time.Time
+	if n := v.heard.Load(); n != 0 {
+		last = time.Unix(0, n)
+	}
+	return last
+}
+
+func (a *session) openUDP(ctx actor.Context, act rtsp.OpenUDP) {
+	ctx.Request(a.stream, &stream.OpenUDP{Reader: a.self, Track: act.Track})
+}
+
+func (a *session) onUDPOpened(ctx actor.Context, m *stream.UDPOpened) {
+	if a.viewer == nil {
+		return
+	}
+	if m.Err != nil {
+		a.step(ctx, rtsp.Refused{Why: rtsp.RefusedNoPorts, Text: m.Err.Error()})
+		return
+	}
+	a.viewer.pairs[m.Track] = m
+	a.step(ctx, rtsp.UDPOpened{Track: m.Track, Port: m.Port})
+}
+
+// prepare makes the reader whose first packets the PLAY response describes.
+func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
+	v := a.viewer
+	v.tracks = act.Tracks
+	wanted := make([]int, len(act.Tracks))
+	for i, t := range act.Tracks {
+		wanted[i] = t.Track
+	}
+	v.reader = v.hub.NewReader(hub.ReaderOptions{Tracks: wanted, Policy: a.policy()})
+	v.count.use(v.reader)
+	var prepared rtsp.PlayPrepared
+	for _, s := range v.reader.Start() {
+		prepared.Starts = append(prepared.Starts, rtsp.PlayStart{Track: s.Track, Known: s.Known, Seq: s.Seq, RTPTime: s.RTPTime})
+	}
+	a.step(ctx, prepared)
+}
+
+// play lets the prepared reader flow.
+func (a *session) play(ctx actor.Context) {
+	v := a.viewer
+	if v.tracks[0].Transport == rtsp.TransportTCP {
+		channels := make([]int, len(v.hub.Tracks()))
+		for i := range channels {
+			channels[i] = -1
+		}
+		for _, t := range v.tracks {
+			channels[t.Track] = t.Channels[0]
+		}
+		if err := a.sink.Play(v.reader, channels); err != nil {
+			a.step(ctx, rtsp.WriteFailed{Err: err})
+			return
+		}
+		v.tcp = true
+		return
+	}
+	if err := a.playUDP(); err != nil {
+		a.step(ctx, rtsp.WriteFailed{Err: err})
+	}
+}
+
+func (a *session) playUDP() error {
+	v := a.viewer
+	to := make([]fanout.UDPTrack, len(v.hub.Tracks()))
+	for _, t := range v.tracks {
+		to[t.Track] = fanout.UDPTrack{Pair: v.pairs[t.Track].Pair, RTP: a.peerAt(t.ClientPort[0]), RTCP: a.peerAt(t.ClientPort[1])}
+	}
+	root, self, incarnation := a.root, a.self, a.incarnation
+	v.udp = a.opts.Fanout.NewUDPSink(to, fanout.SinkOptions{
+		OnError: func(err error) { root.Send(self, &wired{incarnation: incarnation, event: rtsp.WriteFailed{Err: err}}) },
+		OnEnd:   func() { root.Send(self, &drained{incarnation: incarnation}) },
+	})
+	return v.udp.Play(v.reader)
+}
+
+// pause stops the flow. The next PLAY makes a new reader, which begins at the newest key frame.
+func (a *session) pause() {
+	v := a.viewer
+	if v.tcp {
+		a.sink.Pause()
+		v.tcp = false
+	}
+	if v.udp != nil {
+		a.totals.out += v.udp.Stats().Bytes
+		v.udp.Close()
+		v.udp = nil
+	}
+	v.reader = nil
+}
+
+func (a *session) leaveViewer(ctx actor.Context) {
+	v := a.viewer
+	a.pause()
+	stats := v.count.stats()
+	a.totals.packets += stats.Packets
+	a.totals.dropped += stats.Dropped
+	a.conn.SetSink(nil)
+	if a.stream != nil {
+		ctx.Send(a.stream, &stream.RemoveReader{Reader: a.self})
+	}
+	a.viewer = nil
+}

@@ -1,0 +1,199 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"berth/media/hub"
+)
+
+// Play sets up the tracks and starts them. It returns when the first packet has arrived, or with a *PullError when ctx, which must bound it, ended before that or the source
+// failed; the pull is used up then. With Pairs and OnFallback, a source that cannot or does not send over UDP is opened once more, over TCP. After a success the caller waits for Done.
+func (p *Pull) Play(ctx context.Context, opts PlayOptions) error {
+	ctx, release := p.join(ctx)
+	defer release()
+	s := p.current()
+	if err := checkPlay(s, &opts); err != nil {
+		return p.finish(err)
+	}
+	err := p.attempt(ctx, s, &opts)
+	if err != nil && opts.Pairs != nil && opts.OnFallback != nil && ctx.Err() == nil && udpMayBeToBlame(err) {
+		s.close()
+		opts.OnFallback(pullFault(s.target.safe(), err))
+		opts.Pairs = nil
+		s, err = p.again(ctx, s)
+		if err == nil {
+			err = p.attempt(ctx, s, &opts)
+		}
+	}
+	if err != nil {
+		return p.finish(pullFault(p.target.safe(), err))
+	}
+	p.wg.Go(func() { p.watch(s) })
+	return nil
+}
+
+func checkPlay(s *pullSession, opts *PlayOptions) error {
+	if s == nil {
+		return errors.New("rtsp: Play was called before Describe")
+	}
+	if len(opts.Tracks) != len(s.tracks) || (opts.Pairs != nil && len(opts.Pairs) != len(s.tracks)) {
+		return fmt.Errorf("rtsp: %d tracks were described, but Play was told about %d, with %d port pairs", len(s.tracks), len(opts.Tracks), len(opts.Pairs))
+	}
+	wanted := 0
+	for i, track := range opts.Tracks {
+		if track < 0 {
+			continue
+		}
+		wanted++
+		if opts.Pairs != nil && (opts.Pairs[i].RTP == nil || opts.Pairs[i].RTCP == nil) {
+			return fmt.Errorf("rtsp: track %d has no port pair", i)
+		}
+	}
+	if wanted == 0 {
+		return &PullError{Reason: PullNoTracks, URL: s.target.safe(), Err: errors.New("none of its tracks is wanted")}
+	}
+	if opts.FallbackAfter <= 0 {
+		opts.FallbackAfter = 3 * time.Second
+	}
+	return nil
+}
+
+// again opens the source once more; it must offer what it offered before, since the sink was made for that.
+func (p *Pull) again(ctx context.Context, before *pullSession) (*pullSession, error) {
+	s, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !samePullTracks(before.tracks, s.tracks) {
+		return nil, &PullError{Reason: PullChanged, URL: s.target.safe()}
+	}
+	return s, nil
+}
+
+// attempt sets up, plays and waits for the first packet.
+func (p *Pull) attempt(ctx context.Context, s *pullSession, opts *PlayOptions) error {
+	p.first = make(chan struct{})
+	if err := s.setup(ctx, opts.Tracks, opts.Pairs); err != nil {
+		return err
+	}
+	p.listen(s, opts)
+	if err := s.play(ctx); err != nil {
+		return err
+	}
+	transport, fallback := "tcp", (<-chan time.Time)(nil)
+	if opts.Pairs != nil {
+		transport = "udp"
+		if opts.OnFallback != nil {
+			timer := time.NewTimer(opts.FallbackAfter)
+			defer timer.Stop()
+			fallback = timer.C
+		}
+	}
+	ended := make(chan error, 1)
+	p.wg.Go(func() { ended <- s.client.Wait() })
+	select {
+	case <-p.first:
+	case err := <-ended:
+		return err
+	case <-p.detached:
+		return hub.ErrDetached
+	case <-fallback:
+		return &PullError{Reason: PullTimeout, URL: s.target.safe(), Err: errNoUDPPacket}
+	case <-ctx.Done():
+		return pullCause(ctx, nil, "the first media packet")
+	}
+	p.mu.Lock()
+	p.transport = transport
+	p.mu.Unlock()
+	return nil
+}
+
+// udpMayBeToBlame reports whether TCP could do better. A source that is gone, or wants other credentials, is the same over TCP.
+func udpMayBeToBlame(err error) bool {
+	switch fault := pullFault("", err); fault.Reason {
+	case PullStatus, PullUnsupported, PullUnreachable:
+		return true
+	case PullTimeout:
+		return errors.Is(err, errNoUDPPacket)
+	default:
+		return false
+	}
+}
+
+// listen registers for the packets of every track that is set up. The library calls back from one goroutine per UDP socket, or from one for all of TCP.
+func (p *Pull) listen(s *pullSession, opts *PlayOptions) {
+	first, once := p.first, &sync.Once{}
+	for i, t := range s.tracks {
+		track := opts.Tracks[i]
+		if track < 0 {
+			continue
+		}
+		scratch := make([]byte, 0, 2048) // owned by the goroutine of this track's packets
+		s.client.OnPacketRTP(t.media, t.format, func(pkt *rtp.Packet) {
+			scratch = p.receive(opts.Sink, track, pkt, scratch)
+			once.Do(func() { close(first) })
+		})
+		s.client.OnPacketRTCP(t.media, func(pkt rtcp.Packet) {
+			if _, ok := pkt.(*rtcp.SenderReport); !ok {
+				return
+			}
+			if raw, err := pkt.Marshal(); err == nil {
+				opts.Sink.WriteRTCP(track, p.opts.Now(), raw)
+			}
+		})
+	}
+}
+
+// receive hands one packet to the sink. The library has taken it apart; it is laid out again in scratch, which is returned for the next one.
+func (p *Pull) receive(sink PullSink, track int, pkt *rtp.Packet, scratch []byte) []byte {
+	now := p.opts.Now()
+	p.last.Store(max(int64(now.Sub(p.began)), 1))
+	pkt.Header.Padding, pkt.Header.PaddingSize = false, 0 // it is cut off already
+	size := pkt.MarshalSize()
+	if cap(scratch) < size {
+		scratch = make([]byte, 0, 2*size)
+	}
+	n, err := pkt.MarshalTo(scratch[:size])
+	if err != nil {
+		p.invalid.Add(1)
+		return scratch
+	}
+	p.packets.Add(1)
+	p.bytes.Add(uint64(n))
+	if err := sink.WriteRTP(track, now, scratch[:n]); errors.Is(err, hub.ErrDetached) {
+		p.detach.Do(func() { close(p.detached) })
+	}
+	return scratch
+}
+
+// watch waits for the end of a playing pull, and brings it about when the source falls silent.
+func (p *Pull) watch(s *pullSession) {
+	ended := make(chan error, 1)
+	p.wg.Go(func() { ended <- s.client.Wait() })
+	timer := time.NewTimer(p.opts.MediaTimeout)
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-ended:
+			_ = p.finish(pullFault(s.target.safe(), err))
+			return
+		case <-p.detached:
+			_ = p.finish(&PullError{Reason: PullDetached, URL: s.target.safe(), Err: hub.ErrDetached})
+			return
+		case <-timer.C:
+			silence := p.opts.Now().Sub(p.began) - time.Duration(p.last.Load())
+			if silence >= p.opts.MediaTimeout {
+				_ = p.finish(&PullError{Reason: PullSilent, URL: s.target.safe(), Err: fmt.Errorf("no packet for %s", silence.Round(time.Millisecond))})
+				return
+			}
+			timer.Reset(p.opts.MediaTimeout - silence)
+		}
+	}
+}
