@@ -144,12 +144,12 @@ func parseDocument(file string, data []byte) document {
 		fault(0, "", tooManyKeys())
 		return doc
 	}
+	if len(problems) > 0 && !f.lenient {
+		return doc // the parser would refuse the same, or, with aliases, take long over it
+	}
 	k := koanf.New(".")
 	if err := k.Load(rawbytes.Provider(data), f.parser); err != nil {
-		// The index names the line of each fault it knows; the parser stops at the first.
-		if len(problems) == 0 {
-			fault(f.lineOf(data, err), "", flaw{"cannot be parsed: " + f.bare(err), "see docs/configuration.md for the format"})
-		}
+		fault(f.lineOf(data, err), "", flaw{"cannot be parsed: " + f.bare(err), "see docs/configuration.md for the format"})
 		return doc
 	}
 	doc.values, doc.lines = k.All(), lines

@@ -15,22 +15,8 @@ import (
 // yamlFormat is YAML 1.2 in one document without anchors and aliases, which could multiply a small file
 // into a large one.
 func yamlFormat() format {
-	return format{parser: plainYAML{}, index: indexYAML, lineOf: yamlErrorLine, prefix: yamlPrefix}
+	return format{parser: kyaml.Parser(), index: indexYAML, lineOf: yamlErrorLine, prefix: yamlPrefix}
 }
-
-// plainYAML is koanf's YAML parser, kept from documents that the index refused.
-type plainYAML struct{}
-
-// Unmarshal parses a document that indexYAML finds nothing wrong with.
-func (plainYAML) Unmarshal(data []byte) (map[string]any, error) {
-	if _, problems := indexYAML(data); len(problems) > 0 {
-		return nil, errors.New(problems[0].problem)
-	}
-	return kyaml.Parser().Unmarshal(data)
-}
-
-// Marshal writes m as YAML.
-func (plainYAML) Marshal(m map[string]any) ([]byte, error) { return kyaml.Parser().Marshal(m) }
 
 // yamlPrefix is what the YAML parser puts before a reason.
 var yamlPrefix = regexp.MustCompile(`^yaml: (unmarshal errors:\s+)?(line \d+: )?`)
