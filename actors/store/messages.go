@@ -32,17 +32,34 @@ type DeleteProxy struct{ Key media.StreamKey }
 // ListProxies asks for all definitions; answered with [Proxies].
 type ListProxies struct{}
 
-// Proxies answers [ListProxies], in key order.
+// Proxies answers [ListProxies], in key order. The definitions are shared: read them only.
 type Proxies struct {
 	Proxies []Proxy
-	Err     error
+	Err     error // why the definitions could not be read; more may come with [Reopened]
 }
 
 // PutOverrides sets runtime configuration overrides; a nil value drops one. Answered with [Done] after it is on disk.
 type PutOverrides struct{ Values map[string]*string }
 
-// Done answers every write.
+// GetOverrides asks for all runtime overrides; answered with [Overrides].
+type GetOverrides struct{}
+
+// Overrides answers [GetOverrides]. The map is the receiver's.
+type Overrides struct {
+	Values map[string]string
+	Err    error // why they could not be read
+}
+
+// Done answers every write. A nil Err means that it is on disk; any error means that nothing of it counts: [NotDurableError] while there is no database,
+// [ErrBusy], [ErrClosed], a write error such as a full disk, or an invalid argument.
 type Done struct{ Err error }
+
+// Reopened is sent to Options.Notify when a database that could not be read at start has been opened since: these definitions may not
+// be running yet.
+type Reopened struct {
+	Proxies   []Proxy // in key order
+	Overrides map[string]string
+}
 
 // GetHealth asks for [Health].
 type GetHealth struct{}
@@ -51,6 +68,7 @@ type GetHealth struct{}
 type Health struct {
 	Path    string // of the database file
 	Durable bool   // false: running in memory, because of Err
-	Err     error
+	Err     error  // while Durable: why the last write failed, nil after the next good one
 	Moved   string // where a damaged file was set aside, "" if none was
+	Report  string // what was damaged and what was saved, "" if nothing was
 }
