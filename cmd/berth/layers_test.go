@@ -19,33 +19,33 @@ type layer struct {
 
 // Libraries that several layers may use.
 const (
-	gortsplib   = "github.com/bluenviron/gortsplib/v5"
-	mediacommon = "github.com/bluenviron/mediacommon/v2"
-	protoactor  = "github.com/asynkron/protoactor-go"
-	zerologLib  = "github.com/rs/zerolog"
-	pion        = "github.com/pion"
+	gortsplibLib   = "github.com/bluenviron/gortsplib/v5"
+	mediacommonLib = "github.com/bluenviron/mediacommon/v2"
+	protoactorLib  = "github.com/asynkron/protoactor-go"
+	zerologLib     = "github.com/rs/zerolog"
+	pionLib        = "github.com/pion"
 )
 
 // testLibraries may be imported by every test file.
 var testLibraries = []string{
 	"github.com/stretchr/testify", "go.uber.org/goleak", "pgregory.net/rapid",
-	gortsplib, mediacommon, pion, zerologLib,
+	gortsplibLib, mediacommonLib, pionLib, zerologLib,
 }
 
 // actorLibraries may be imported by every actor package.
-var actorLibraries = []string{protoactor, zerologLib, gortsplib, mediacommon, pion, "golang.org/x/time", "golang.org/x/sys"}
+var actorLibraries = []string{protoactorLib, zerologLib, gortsplibLib, mediacommonLib, pionLib, "golang.org/x/time", "golang.org/x/sys"}
 
 // layers is the import table. It is what keeps packets off mailboxes: media and netio cannot name a PID.
 var layers = []layer{
 	{
 		folder: "media", ours: []string{"media"},
-		outside: []string{pion + "/rtp", pion + "/rtcp", pion + "/sdp", mediacommon, gortsplib + "/pkg/format", gortsplib + "/pkg/description"},
+		outside: []string{pionLib + "/rtp", pionLib + "/rtcp", pionLib + "/sdp", mediacommonLib, gortsplibLib + "/pkg/format", gortsplibLib + "/pkg/description"},
 		noStd:   []string{"net", "os", "log", "syscall"},
 		why:     "media is pure: no socket, no file, no log, no actor; whoever reads the network calls it",
 	},
 	{
 		folder: "netio", ours: []string{"media", "netio"},
-		outside: []string{gortsplib, mediacommon, pion, zerologLib, "golang.org/x/net", "golang.org/x/sys"},
+		outside: []string{gortsplibLib, mediacommonLib, pionLib, zerologLib, "golang.org/x/net", "golang.org/x/sys"},
 		why:     "netio takes plain options and calls functions it was given; the actor that owns a socket translates configuration and events",
 	},
 	{
@@ -87,7 +87,7 @@ var layers = []layer{
 	},
 	{
 		folder: "benchmarks", ours: []string{"actors", "config", "media", "netio"},
-		outside: append(slices.Clone(testLibraries), protoactor, "golang.org/x"),
+		outside: append(slices.Clone(testLibraries), protoactorLib, "golang.org/x"),
 		why:     "benchmarks may look at everything",
 	},
 }
