@@ -182,7 +182,7 @@ func (t *Track) describeAAC(c *mpeg4audio.AudioSpecificConfig) {
 	case channels == 7:
 		channels = 8
 	case channels == 0 || channels > 7:
-		channels = max(c.ChannelCount, 1)
+		channels = 1 // its layout is in the stream
 	}
 	t.setAudio(rate, channels, 16)
 }

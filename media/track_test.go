@@ -20,7 +20,7 @@ func unbase64(t *testing.T, s string) []byte {
 func TestNewTrack(t *testing.T) {
 	sps264 := []byte{0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60} // 1280x720 at 30
 	sps265 := unbase64(t, "QgEBAWAAAAMAkAAAAwAAAwB4oAPAgBDllmZpJMrgEAAAAwAQAAADAeCA")
-	aac := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2}
+	aac := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2}
 	latm := &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{Layers: []*mpeg4audio.StreamMuxConfigLayer{{AudioSpecificConfig: aac}}}}}
 	generic := func(pt uint8, rtpmap string) *format.Generic {
 		g := &format.Generic{PayloadTyp: pt, RTPMa: rtpmap}
@@ -105,7 +105,7 @@ func TestCompatible(t *testing.T) {
 	}
 	sps := []byte{0x67, 1, 2, 3}
 	aac := func(rate, pt int) format.Format {
-		return &format.MPEG4Audio{PayloadTyp: uint8(pt), SizeLength: 13, Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: rate, ChannelConfig: 2, ChannelCount: 2}}
+		return &format.MPEG4Audio{PayloadTyp: uint8(pt), SizeLength: 13, Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: rate, ChannelConfig: 2}}
 	}
 	for _, c := range []struct {
 		name string
@@ -124,7 +124,7 @@ func TestCompatible(t *testing.T) {
 		{"h265 parameter sets differ", &format.H265{VPS: sps}, &format.H265{VPS: []byte{1}}, false},
 		{"aac", aac(48000, 97), aac(48000, 98), true},
 		{"aac at another rate", aac(48000, 97), aac(44100, 97), false},
-		{"aac packed otherwise", aac(48000, 97), &format.MPEG4Audio{SizeLength: 6, Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2}}, false},
+		{"aac packed otherwise", aac(48000, 97), &format.MPEG4Audio{SizeLength: 6, Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2}}, false},
 		{"opus", &format.Opus{PayloadTyp: 96, ChannelCount: 2}, &format.Opus{PayloadTyp: 111, ChannelCount: 2}, true},
 		{"opus mono and stereo", &format.Opus{ChannelCount: 1}, &format.Opus{ChannelCount: 2}, false},
 		{"a and µ law", &format.G711{SampleRate: 8000, ChannelCount: 1}, &format.G711{MULaw: true, SampleRate: 8000, ChannelCount: 1}, false},

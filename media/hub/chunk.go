@@ -11,12 +11,13 @@ type Chunk struct {
 	Data    []byte    // packets back to back, each behind its interleaved header on canonical channels: 2*track for RTP, 2*track+1 for RTCP
 	Packets []Packet  // where the packets are, in order
 	Arrived time.Time // when its first packet came in, as the publisher said
-	Urgent  bool      // false for packets that may wait a few milliseconds for the next picture
 
-	pos    uint64 // position in the ring, from 0
-	before uint64 // packets published before this chunk
-	epoch  uint64 // changes where the stream is continued after a gap
-	tracks uint64 // bit t: holds a packet of track t
+	pos         uint64 // position in the ring, from 0
+	before      uint64 // packets published before this chunk
+	bytesBefore uint64 // bytes published before this chunk
+	epoch       uint64 // changes where the stream is continued after a gap
+	tracks      uint64 // bit t: holds a packet of track t
+	starts      uint64 // bit t: track t can be decoded from here on
 }
 
 // Packet is the place of one packet in [Chunk.Data].
@@ -34,6 +35,11 @@ func (p Packet) RTCP() bool { return p.Channel&1 != 0 }
 
 // Bytes returns the packet without its interleaved header.
 func (c *Chunk) Bytes(p Packet) []byte { return c.Data[p.Offset : p.Offset+uint32(p.Size)] }
+
+// Framed returns the packet behind its interleaved header.
+func (c *Chunk) Framed(p Packet) []byte {
+	return c.Data[p.Offset-HeaderSize : p.Offset+uint32(p.Size)]
+}
 
 // Has reports whether the chunk holds a packet of a track.
 func (c *Chunk) Has(track int) bool { return c.tracks>>track&1 != 0 }

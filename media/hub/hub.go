@@ -1,6 +1,10 @@
 package hub
 
 import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/media"
@@ -8,63 +12,181 @@ import (
 
 // Waker hears about published chunks.
 type Waker interface {
-	// Wake is called after every published chunk, by the writer's goroutine and inside the hub's lock: it must not block and must not call back into the hub. urgent is false when nothing but
-	// packets that may wait a few milliseconds for the next picture has been published.
-	Wake(urgent bool)
+	// Wake is called by the writer's goroutine inside the hub's lock: it must not block and must not call back into the hub. With within 0 a chunk has been published that is to be
+	// sent now. Otherwise the waker has so long: then it calls Hub.Flush, for an access unit that is not complete, and sends what has been published.
+	Wake(within time.Duration)
 }
 
 // Hub is one stream's packets. See the package comment for who may call what.
 type Hub struct {
 	tracks []*media.Track
+	opts   Options
+	ring   *ring
+	lead   int             // the video track that readers begin with, -1 in a stream without video
+	start  []atomic.Uint64 // per track: 1 + position where the newest random access point begins, 0 when there is none
+	closed atomic.Bool
+
+	mu          sync.Mutex // guards what follows
+	state       []*track   // the slice itself never changes
+	writer      *Writer    // the one that may write, nil between publishers
+	build       builder
+	holding     bool   // wakers have been told of an unfinished access unit
+	epoch       uint64 // of the chunk in work
+	restarts    uint64
+	firstPacket time.Time
+	reporting   bool          // sender reports are being made
+	clockKnown  bool          // clockOffset is set
+	clockOffset time.Duration // from the source's wall clock to ours
+	wakers      []Waker
 }
 
-// New makes a hub for tracks, at most 64. The slice must not be changed afterwards.
+// New makes a hub for tracks; those beyond the 64th are ignored. The slice must not be changed afterwards.
 func New(tracks []*media.Track, opts Options) *Hub {
-	return &Hub{tracks: tracks}
+	opts.setDefaults()
+	tracks = slices.Clip(tracks[:min(len(tracks), maxTracks)])
+	h := &Hub{
+		tracks: tracks,
+		opts:   opts,
+		ring:   newRing(opts.RingChunks),
+		start:  make([]atomic.Uint64, len(tracks)),
+		lead:   slices.IndexFunc(tracks, func(t *media.Track) bool { return t.Kind == media.KindVideo }),
+	}
+	for i, m := range tracks {
+		h.state = append(h.state, newTrack(i, m, opts.Rand))
+	}
+	return h
 }
 
 // Tracks returns the tracks that viewers are told of, in the order of their canonical channels. It is not to be changed.
 func (h *Hub) Tracks() []*media.Track { return h.tracks }
 
-// SSRC returns the SSRC that the hub gives to the packets of a track (RFC 2326 section 12.39, parameter ssrc).
-func (h *Hub) SSRC(track int) uint32 { return 0 }
+// SSRC returns the SSRC that the hub gives to the packets of a track (RFC 2326 section 12.39, parameter ssrc), 0 for a track out of range.
+func (h *Hub) SSRC(track int) uint32 {
+	if track < 0 || track >= len(h.state) {
+		return 0
+	}
+	return h.state[track].ssrc
+}
 
 // Attach makes a publisher the hub's only one; a former Writer is dead from then on. sources are the publisher's tracks; a nil element is a track that is not wanted.
 // The result maps each source to the hub's track that it continues, -1 for an unwanted one. Every track of the hub must be continued by exactly one compatible source (see
 // [media.Compatible]), else the error is ErrTracks and the former writer stays. On a closed hub the error is ErrDetached.
-func (h *Hub) Attach(sources []*media.Track) (*Writer, []int, error) { return nil, nil, nil }
+func (h *Hub) Attach(sources []*media.Track) (*Writer, []int, error) {
+	mapping, err := h.match(sources)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed.Load() {
+		return nil, nil, ErrDetached
+	}
+	h.detach()
+	for i, t := range mapping {
+		if t >= 0 {
+			h.state[t].attach(sources[i])
+			h.start[t].Store(0) // a reader that began before the gap would have to begin again after it
+		}
+	}
+	h.clockKnown = false
+	h.writer = &Writer{hub: h}
+	return h.writer, mapping, nil
+}
 
-// NewReader makes a cursor that begins at the newest key frame, or waits for the next one.
-func (h *Hub) NewReader(opts ReaderOptions) *Reader { return nil }
+// match finds the hub's track for each source.
+func (h *Hub) match(sources []*media.Track) ([]int, error) {
+	mapping := make([]int, len(sources))
+	var taken uint64
+	for i, s := range sources {
+		mapping[i] = -1
+		if s == nil {
+			continue
+		}
+		for t, mine := range h.tracks {
+			if taken>>t&1 == 0 && media.Compatible(mine, s) {
+				mapping[i] = t
+				taken |= 1 << t
+				break
+			}
+		}
+		if mapping[i] < 0 {
+			return nil, fmt.Errorf("%w: its %s track %d (%s) has no counterpart", ErrTracks, s.Kind, i, s.Codec)
+		}
+	}
+	for t, mine := range h.tracks {
+		if taken>>t&1 == 0 {
+			return nil, fmt.Errorf("%w: it lacks the %s track (%s)", ErrTracks, mine.Kind, mine.Codec)
+		}
+	}
+	return mapping, nil
+}
+
+// detach ends the present publisher.
+func (h *Hub) detach() {
+	h.publish(0)
+	h.writer = nil
+}
+
+// publish puts the chunk in work into the ring and wakes readers, who may take within to react.
+func (h *Hub) publish(within time.Duration) {
+	h.holding = false
+	if h.build.empty() {
+		return
+	}
+	c := h.build.take(h.epoch)
+	var gop uint64
+	if h.lead >= 0 {
+		gop = h.start[h.lead].Load()
+	}
+	h.ring.push(c, &h.opts, gop-1, gop > 0 && h.opts.GOPBytes > 0)
+	h.wake(within)
+}
+
+func (h *Hub) wake(within time.Duration) {
+	for _, w := range h.wakers {
+		w.Wake(within)
+	}
+}
+
+// Flush publishes an unfinished access unit whose first packet came HoldTime or longer before now, so that a source which stops inside a picture, or never
+// sets marker bits, does not keep packets from the viewers. Wakers call it.
+func (h *Hub) Flush(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.flush(now)
+}
+
+func (h *Hub) flush(now time.Time) {
+	switch {
+	case h.build.empty():
+	case now.Sub(h.build.arrived) >= h.opts.HoldTime:
+		h.publish(0)
+	default:
+		h.wake(h.opts.HoldTime)
+	}
+}
 
 // Subscribe registers a waker. A waker that is registered twice is called twice.
-func (h *Hub) Subscribe(w Waker) {}
+func (h *Hub) Subscribe(w Waker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wakers = append(h.wakers, w)
+}
 
 // Unsubscribe removes a waker once. After it returns the waker is not called any more.
-func (h *Hub) Unsubscribe(w Waker) {}
+func (h *Hub) Unsubscribe(w Waker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.wakers, w); i >= 0 {
+		h.wakers = slices.Delete(h.wakers, i, i+1)
+	}
+}
 
 // Close ends the stream: the writer is detached, readers get what is left and then [StateClosed]. It may be called again.
-func (h *Hub) Close() {}
-
-// Stats returns the stream's counters.
-func (h *Hub) Stats() Stats { return Stats{} }
-
-// TrackStats returns a track's counters.
-func (h *Hub) TrackStats(track int) TrackStats { return TrackStats{} }
-
-// Writer is one publisher's access to a hub.
-type Writer struct{ hub *Hub }
-
-// WriteRTP takes one whole RTP packet of a track of the hub. pkt may be reused after the return. The packet is dropped, counted and answered with ErrPacket when it cannot be passed on;
-// duplicates, late ones and packets of another payload type are dropped and counted without an error. After the end of the writer the error is ErrDetached.
-func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error { return nil }
-
-// WriteRTCP takes a compound RTCP packet from the source of a track and learns from its sender reports. Anything else is ignored.
-func (w *Writer) WriteRTCP(track int, now time.Time, pkt []byte) {}
-
-// Flush publishes an unfinished access unit whose first packet came before now minus HoldTime. Owners call it from a timer so that a source which stops inside a picture, or never
-// sets marker bits, does not keep the last packets from the viewers.
-func (w *Writer) Flush(now time.Time) {}
-
-// Close ends this publisher's role; readers stay. It may be called again and after a newer Attach.
-func (w *Writer) Close() {}
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.detach()
+	h.closed.Store(true)
+	h.wake(0)
+}

@@ -1,6 +1,10 @@
 package hub
 
-import "time"
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
 
 // Options sets a hub's bounds. The zero value is a good default for everything.
 type Options struct {
@@ -9,17 +13,66 @@ type Options struct {
 	// RingPackets is how many packets a reader may fall behind before its policy applies (`stream.ring_packets`). Default 4096. Chunks since the last key
 	// frame are kept beyond that within GOPBytes.
 	RingPackets int
+	// RingTime is how long a reader may fall behind before its policy applies. Default 10 s. What is kept for GOPBytes is kept beyond that.
+	RingTime time.Duration
 	// RingBytes bounds all media that the ring holds, whatever the other bounds allow. Default GOPBytes + 32 MiB.
 	RingBytes int64
 	// GOPBytes bounds the media since the last key frame that is kept for new readers (`stream.gop_cache_bytes`). Default 16 MiB; negative keeps none, so that
 	// readers begin at the next key frame.
 	GOPBytes int64
-	// ChunkBytes bounds one chunk; a larger access unit leaves in pieces. Default 32 KiB, at most 60 KiB. A single packet may be larger.
+	// ChunkBytes bounds one chunk; a larger access unit leaves in pieces. Default 32 KiB, at most 48 KiB. A single packet may be larger.
 	ChunkBytes int
 	// HoldTime is how long the first packet of an access unit may wait for its last. Default 5 ms. It is checked when packets arrive and on Flush.
 	HoldTime time.Duration
+	// MergeTime is how long packets between two pictures (audio) may wait to leave in one write with the next picture. Default 20 ms; negative sends them at once. Nothing waits in
+	// a stream without video.
+	MergeTime time.Duration
 	// ReportInterval is the distance between the sender reports of a track. Default 5 s.
 	ReportInterval time.Duration
+	// CNAME is the source description of the sender reports (RFC 3550 section 6.5.1), at most 200 bytes. Default a random name.
+	CNAME string
 	// Rand returns random numbers for SSRCs and first sequence numbers and timestamps (RFC 3550 sections 5.1 and 8). Default math/rand/v2's seeded generator.
 	Rand func() uint32
+}
+
+// Bounds that are not for configuration.
+const (
+	slabBytes     = 64 << 10
+	slabPackets   = 512
+	maxChunkBytes = 48 << 10
+	// maxPacket is the largest packet that fits an IPv4 datagram, so that every viewer can have it.
+	maxPacket = 65507
+	maxTracks = 64
+)
+
+func (o *Options) setDefaults() {
+	o.RingChunks = positive(o.RingChunks, 4096)
+	o.RingPackets = positive(o.RingPackets, 4096)
+	o.RingTime = positive(o.RingTime, 10*time.Second)
+	if o.GOPBytes == 0 {
+		o.GOPBytes = 16 << 20
+	}
+	o.RingBytes = positive(o.RingBytes, max(o.GOPBytes, 0)+32<<20)
+	o.ChunkBytes = min(positive(o.ChunkBytes, 32<<10), maxChunkBytes)
+	o.HoldTime = positive(o.HoldTime, 5*time.Millisecond)
+	if o.MergeTime == 0 {
+		o.MergeTime = 20 * time.Millisecond
+	}
+	o.MergeTime = max(o.MergeTime, 0)
+	o.ReportInterval = positive(o.ReportInterval, 5*time.Second)
+	if o.Rand == nil {
+		o.Rand = rand.Uint32
+	}
+	if o.CNAME == "" {
+		o.CNAME = fmt.Sprintf("berth-%08x", o.Rand())
+	}
+	o.CNAME = o.CNAME[:min(len(o.CNAME), 200)]
+}
+
+// positive returns v, or def when v is not above zero.
+func positive[T int | int64 | time.Duration](v, def T) T {
+	if v > 0 {
+		return v
+	}
+	return def
 }

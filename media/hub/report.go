@@ -1,0 +1,139 @@
+package hub
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+const (
+	// reportPatience is how long the hub waits for the source's own sender reports before it makes its own from arrival times.
+	reportPatience = 12 * time.Second
+	// reportMinGap is the least distance of a track's reports when a key frame asks for an early one.
+	reportMinGap = time.Second
+	// clockStep is how far the source's clock may be off its own past before it counts as set anew.
+	clockStep = 5 * time.Second
+	// clockSlew is how much of the difference between the source's and our clock's speed is taken up at a report.
+	clockSlew = 2 * time.Millisecond
+	// reportStale is the age of a source's last report from which arrival times are followed again.
+	reportStale = time.Minute
+
+	rtcpSR     = 200
+	rtcpSDES   = 202
+	senderSize = 28 // a sender report without report blocks (RFC 3550 section 6.4.1)
+)
+
+// sourceReport is a sender report of the source.
+type sourceReport struct {
+	ntp time.Time
+	rtp uint32
+	at  time.Time // arrival
+}
+
+// parseSR finds the first sender report of a compound packet (RFC 3550 section 6.1). ok is false when there is none or lengths are untrue.
+func parseSR(pkt []byte) (ssrc uint32, ntp uint64, rtp uint32, ok bool) {
+	for len(pkt) >= 4 && pkt[0]>>6 == 2 {
+		size := 4 * (1 + int(binary.BigEndian.Uint16(pkt[2:])))
+		if size > len(pkt) {
+			return 0, 0, 0, false
+		}
+		if pkt[1] == rtcpSR && size >= senderSize {
+			return binary.BigEndian.Uint32(pkt[4:]), binary.BigEndian.Uint64(pkt[8:]), binary.BigEndian.Uint32(pkt[16:]), true
+		}
+		pkt = pkt[size:]
+	}
+	return 0, 0, 0, false
+}
+
+// learn takes a sender report of a track's source into the track's timeline. All tracks of a source share its wall clock, so one offset turns it into ours.
+func (h *Hub) learn(t *track, r sourceReport) {
+	t.source.reported = r.at
+	rtp := r.rtp + t.source.tsOffset
+	expected := t.time.at(rtp)
+	if off := r.at.Sub(r.ntp.Add(h.clockOffset)); !h.clockKnown || off > clockStep || off < -clockStep {
+		h.clockKnown, h.clockOffset = true, expected.Sub(r.ntp)
+	} else {
+		h.clockOffset += min(max(off, -clockSlew), clockSlew)
+	}
+	t.time.move(r.ntp.Add(h.clockOffset).Sub(expected))
+	t.time.lateSet = false
+}
+
+// report adds a sender report of the track to the chunk that is being built, when one is due.
+func (h *Hub) report(t *track, now time.Time) {
+	if t.clock == 0 || !t.time.known || now.Before(t.nextReport) || !h.mayReport(now) {
+		return
+	}
+	t.nextReport = now.Add(h.opts.ReportInterval)
+	t.lastReport = now
+	if t.source.reported.IsZero() || now.Sub(t.source.reported) > reportStale {
+		t.time.follow()
+	}
+	t.time.locked = true
+	pkt := h.build.add(now, uint8(2*t.index+1), h.reportSize())
+	h.fillReport(pkt, t, now)
+}
+
+// mayReport says whether timelines may be told to viewers: once every running track's source has reported itself, or patience has ended.
+func (h *Hub) mayReport(now time.Time) bool {
+	if h.reporting {
+		return true
+	}
+	for _, t := range h.state {
+		if t.time.known && t.clock != 0 && t.source.reported.IsZero() {
+			h.reporting = now.Sub(h.firstPacket) >= reportPatience
+			return h.reporting
+		}
+	}
+	h.reporting = true
+	return true
+}
+
+// reportSize is the length of a sender report with a source description of one CNAME, padded to 32 bits.
+func (h *Hub) reportSize() int {
+	return senderSize + 8 + (2+len(h.opts.CNAME)+1+3)&^3
+}
+
+// fillReport writes a compound packet (RFC 3550 sections 6.1, 6.4.1 and 6.5).
+func (h *Hub) fillReport(pkt []byte, t *track, now time.Time) {
+	clear(pkt)
+	pkt[0], pkt[1] = 0x80, rtcpSR
+	binary.BigEndian.PutUint16(pkt[2:], senderSize/4-1)
+	binary.BigEndian.PutUint32(pkt[4:], t.ssrc)
+	binary.BigEndian.PutUint64(pkt[8:], ntpStamp(now))
+	binary.BigEndian.PutUint32(pkt[16:], t.time.rtpAt(now))
+	binary.BigEndian.PutUint32(pkt[20:], uint32(t.sentPackets))
+	binary.BigEndian.PutUint32(pkt[24:], uint32(t.sentOctets))
+	sdes := pkt[senderSize:]
+	sdes[0], sdes[1] = 0x81, rtcpSDES
+	binary.BigEndian.PutUint16(sdes[2:], uint16(len(sdes)/4-1))
+	binary.BigEndian.PutUint32(sdes[4:], t.ssrc)
+	sdes[8], sdes[9] = 1, byte(len(h.opts.CNAME))
+	copy(sdes[10:], h.opts.CNAME)
+}
+
+// hasten makes all tracks report soon, so that a reader which begins at this key frame can line them up at once.
+func (h *Hub) hasten(now time.Time) {
+	for _, t := range h.state {
+		if now.Sub(t.lastReport) >= reportMinGap {
+			t.nextReport = now
+		}
+	}
+}
+
+// sharedInstant returns the timestamps of all tracks at one instant, that of rtp on track lead. From here on viewers know the timelines.
+func (h *Hub) sharedInstant(lead int, rtp uint32) []uint32 {
+	out := make([]uint32, len(h.state))
+	from := &h.state[lead].time
+	for i, t := range h.state {
+		switch {
+		case i == lead:
+			out[i] = rtp
+		case t.time.known && from.known:
+			out[i] = t.time.rtpAt(from.at(rtp))
+		default:
+			out[i] = t.lastTS
+		}
+		t.time.locked = t.time.known
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package hub
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// ring keeps the newest chunks. push belongs to the hub's lock; everything else may be called from any goroutine. A reader that is handed a chunk keeps it
+// alive, so dropping one from the ring never waits for anybody.
+type ring struct {
+	slots []atomic.Pointer[Chunk]
+	mask  uint64
+	head  atomic.Uint64 // position of the next chunk
+	tail  atomic.Uint64 // position of the oldest chunk kept
+
+	packets atomic.Uint64 // ever published
+	bytes   atomic.Uint64 // ever published
+}
+
+func newRing(chunks int) *ring {
+	size := 2
+	for size < chunks && size < 1<<20 {
+		size *= 2
+	}
+	return &ring{slots: make([]atomic.Pointer[Chunk], size), mask: uint64(size - 1)}
+}
+
+// get returns the chunk at a position, nil when it is not there yet or not any more.
+func (r *ring) get(pos uint64) *Chunk {
+	c := r.slots[pos&r.mask].Load()
+	if c == nil || c.pos != pos {
+		return nil
+	}
+	return c
+}
+
+// held returns how much the ring keeps.
+func (r *ring) held() (chunks int, bytes int64) {
+	tail, head := r.tail.Load(), r.head.Load()
+	if c := r.get(tail); c != nil {
+		bytes = int64(r.bytes.Load() - c.bytesBefore)
+	}
+	return int(head - tail), bytes
+}
+
+// push publishes c, whose position is set here, and drops what the bounds do not allow any more. gop is the position of the chunk from which new readers
+// begin; it is kept as long as no more than gopBytes have followed. ok is false when there is none.
+func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool) {
+	c.pos = r.head.Load()
+	c.before, c.bytesBefore = r.packets.Load(), r.bytes.Load()
+	if c.pos-r.tail.Load() == uint64(len(r.slots)) {
+		r.drop()
+	}
+	r.packets.Store(c.before + uint64(len(c.Packets)))
+	r.bytes.Store(c.bytesBefore + uint64(len(c.Data)))
+	r.slots[c.pos&r.mask].Store(c)
+	r.head.Store(c.pos + 1)
+
+	if gopOK {
+		first := r.get(gop)
+		gopOK = first != nil && int64(r.bytes.Load()-first.bytesBefore) <= opts.GOPBytes
+	}
+	for tail := r.tail.Load(); tail < c.pos; tail++ {
+		oldest := r.get(tail)
+		tooMuch := int64(r.bytes.Load()-oldest.bytesBefore) > opts.RingBytes
+		if !tooMuch && gopOK && tail >= gop {
+			return
+		}
+		tooOld := r.packets.Load()-oldest.before-uint64(len(oldest.Packets)) >= uint64(opts.RingPackets) || age(c, oldest) > opts.RingTime
+		if !tooMuch && !tooOld {
+			return
+		}
+		r.drop()
+	}
+}
+
+func age(newest, oldest *Chunk) time.Duration { return newest.Arrived.Sub(oldest.Arrived) }
+
+// drop lets go of the oldest chunk. The slot is emptied so that the slab behind it can be collected before the ring comes round.
+func (r *ring) drop() {
+	tail := r.tail.Load()
+	r.tail.Store(tail + 1)
+	r.slots[tail&r.mask].Store(nil)
+}

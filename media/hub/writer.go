@@ -1,0 +1,225 @@
+package hub
+
+import (
+	"fmt"
+	"time"
+
+	"berth/media"
+)
+
+// Writer is one publisher's access to a hub.
+type Writer struct{ hub *Hub }
+
+// WriteRTP takes one whole RTP packet of a track of the hub. pkt may be reused after the return. The packet is dropped, counted and answered with ErrPacket when it cannot be passed on;
+// duplicates, late ones and packets of another payload type are dropped and counted without an error. After the end of the writer the error is ErrDetached.
+func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
+	h := w.hub
+	if track < 0 || track >= len(h.state) {
+		return fmt.Errorf("track %d: %w", track, ErrTrack)
+	}
+	hdr, ok := parseRTP(pkt)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.writer != w {
+		return ErrDetached
+	}
+	t := h.state[track]
+	t.stats.hear(now, len(pkt))
+	if !ok {
+		t.stats.dropped++
+		return ErrPacket
+	}
+	if hdr.payloadType != t.source.pt {
+		t.stats.dropped++
+		return nil
+	}
+	if h.firstPacket.IsZero() {
+		h.firstPacket = now
+	}
+	switch t.admit(now, &hdr) {
+	case drop:
+		t.stats.dropped++
+		return nil
+	case takeAnew:
+		h.begin(t, now, &hdr)
+	case takeJumps:
+		h.restarts++
+		t.anchor(now, &hdr, false)
+	}
+	h.write(t, now, &hdr, pkt)
+	return nil
+}
+
+// begin continues the stream with a source's first packet.
+func (h *Hub) begin(t *track, now time.Time, hdr *header) {
+	if t.started {
+		h.restarts++
+		if t.video {
+			h.publish(0)
+			t.unit = unit{}
+		}
+		if t.index == h.lead {
+			h.epoch++
+		}
+	}
+	t.anchor(now, hdr, true)
+	if p := t.source.pending; p != nil && t.source.pendingOf == hdr.ssrc {
+		t.source.pending = nil
+		h.learn(t, *p)
+	}
+}
+
+// write adds an admitted packet to the chunk in work and publishes what is complete.
+func (h *Hub) write(t *track, now time.Time, hdr *header, pkt []byte) {
+	seq, ts := hdr.seq+t.source.seqOffset, hdr.timestamp+t.source.tsOffset
+	newTime := !t.started || ts != t.lastTS
+	t.source.lastTS, t.source.lastAt = hdr.timestamp, now
+	if !t.started || media.TimestampDiff(ts, t.lastTS) > 0 {
+		t.lastTS = ts
+	}
+	t.started, t.lastSeq = true, seq
+	if newTime {
+		t.time.heard(ts, now, t.source.reported.IsZero())
+	}
+	if b := &h.build; !b.empty() && (b.size()+HeaderSize+len(pkt) > h.opts.ChunkBytes || now.Sub(b.arrived) >= h.opts.HoldTime) {
+		h.publish(0)
+	}
+	if t.video {
+		h.openUnit(t, ts)
+	}
+	rewrite(h.append(t, now, pkt), t.pt, seq, ts, t.ssrc)
+	t.sentPackets++
+	t.sentOctets += uint64(len(hdr.payload))
+	if t.video {
+		h.writeVideo(t, now, hdr)
+	} else {
+		t.stats.frame(now)
+		h.report(t, now)
+		h.writeOther()
+	}
+	t.stats.window(now, &t.source.seq)
+}
+
+func (h *Hub) append(t *track, now time.Time, pkt []byte) []byte {
+	dst := h.build.add(now, uint8(2*t.index), len(pkt))
+	copy(dst, pkt)
+	return dst
+}
+
+// openUnit ends the former access unit of a video track when its timestamp has passed without a marker, and begins the next. Parameter sets that were sent as an
+// access unit of their own belong to the picture after them.
+func (h *Hub) openUnit(t *track, ts uint32) {
+	u := &t.unit
+	if u.used && u.ts == ts {
+		u.open = true // some sources set the marker on every slice
+		return
+	}
+	if u.open && !u.picture {
+		u.ts = ts
+		return
+	}
+	if u.open {
+		h.publish(0)
+	}
+	*u = unit{used: true, open: true, ts: ts, start: h.ring.head.Load()}
+}
+
+// writeVideo follows the access unit that the packet just added belongs to.
+func (h *Hub) writeVideo(t *track, now time.Time, hdr *header) {
+	u := &t.unit
+	c := content{picture: true, key: !u.picture}
+	if t.scan != nil {
+		c = t.scan(hdr.payload)
+	}
+	if c.picture && !u.picture {
+		t.stats.frame(now)
+	}
+	u.picture = u.picture || c.picture
+	u.params = u.params || c.params
+	if c.key {
+		t.realKey = now
+	}
+	if !u.key && (c.key || t.scan != nil && u.picture && t.due(now, h.firstPacket)) {
+		u.key = true
+		h.startsAt(t, now)
+	}
+	if c.picture {
+		h.build.picture = true
+	}
+	h.report(t, now)
+	if hdr.marker && u.picture {
+		u.open = false
+		h.publish(0)
+		return
+	}
+	if !h.holding {
+		h.holding = true
+		h.wake(h.opts.HoldTime)
+	}
+}
+
+// startsAt makes the present access unit of a track the place where readers begin.
+func (h *Hub) startsAt(t *track, now time.Time) {
+	t.starts(now)
+	if t.unit.start == h.ring.head.Load() {
+		h.build.starts |= 1 << t.index
+	}
+	h.start[t.index].Store(t.unit.start + 1)
+	if t.index == h.lead {
+		h.hasten(now)
+	}
+}
+
+// writeOther publishes a packet that is no picture, unless a picture in work takes it along. In a stream with pictures viewers may be served a little later, in one write with the next.
+func (h *Hub) writeOther() {
+	if h.build.picture {
+		return
+	}
+	if h.lead < 0 {
+		h.publish(0)
+		return
+	}
+	h.publish(h.opts.MergeTime)
+}
+
+// WriteRTCP takes a compound RTCP packet from the source of a track and learns from its sender reports. Anything else is ignored.
+func (w *Writer) WriteRTCP(track int, now time.Time, pkt []byte) {
+	h := w.hub
+	ssrc, ntp, rtp, ok := parseSR(pkt)
+	if !ok || track < 0 || track >= len(h.state) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.writer != w {
+		return
+	}
+	t := h.state[track]
+	r := sourceReport{ntp: ntpTime(ntp), rtp: rtp, at: now}
+	switch {
+	case t.clock == 0:
+	case !t.source.known:
+		t.source.pending, t.source.pendingOf = &r, ssrc
+	case ssrc == t.source.ssrc:
+		t.source.seq.SenderReport(now, ntp)
+		h.learn(t, r)
+	}
+}
+
+// Flush is [Hub.Flush] for the owner of the publisher; it does nothing after the end of the writer.
+func (w *Writer) Flush(now time.Time) {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	if w.hub.writer == w {
+		w.hub.flush(now)
+	}
+}
+
+// Close ends this publisher's role; readers stay. What it has not finished is published. It may be called again and after a newer Attach.
+func (w *Writer) Close() {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	if w.hub.writer == w {
+		w.hub.detach()
+	}
+}
