@@ -13,6 +13,8 @@ var (
 	ErrStalled = errors.New("rtsp: a message began but did not arrive whole in time")
 	// ErrGarbage means that too many bytes between two messages belonged to neither.
 	ErrGarbage = errors.New("rtsp: too many bytes that belong to no message; the peer's framing is lost")
+	// ErrNoTrack means that an announcement has no media line that the server can receive.
+	ErrNoTrack = errors.New("the SDP has no media line that can be received")
 	// ErrClosed means that the owner closed the connection.
 	ErrClosed = errors.New("rtsp: the connection was closed by its owner")
 )

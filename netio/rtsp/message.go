@@ -92,27 +92,32 @@ func parseRequestLine(line string) (*base.Request, *MalformedError) {
 	return req, err
 }
 
-// parseURL reads a request URL: rtsp, rtsps or rtspu scheme, or an absolute path alone, as some clients send. Credentials are cut off.
+// parseURL reads a request URL: rtsp or rtsps scheme, or an absolute path alone, as some clients send. Credentials are cut off.
 func parseURL(s string) (*base.URL, *MalformedError) {
 	if hasControl(s) {
 		return nil, malformed(base.StatusBadRequest, "the URL has control characters")
 	}
-	if strings.HasPrefix(s, "/") {
-		u, err := url.Parse("rtsp://localhost" + s)
-		if err != nil {
-			return nil, malformed(base.StatusBadRequest, "the URL is malformed")
+	scheme, authority, path := "rtsp", "", s
+	if !strings.HasPrefix(s, "/") {
+		var rest string
+		var ok bool
+		scheme, rest, ok = strings.Cut(s, "://")
+		scheme = strings.ToLower(scheme)
+		if !ok || scheme != "rtsp" && scheme != "rtsps" {
+			return nil, malformed(base.StatusBadRequest, "the URL is not an rtsp URL")
 		}
-		u.Host = ""
-		return (*base.URL)(u), nil
+		authority, path = rest, ""
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			authority, path = rest[:i], rest[i:]
+		}
+		// Passwords are often not escaped; they end at the last @ before the path.
+		authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	}
-	if scheme, rest, ok := strings.Cut(s, "://"); ok {
-		s = strings.ToLower(scheme) + "://" + rest
+	u, err := url.Parse(scheme + "://" + authority + path)
+	if err != nil || u.Fragment != "" || u.Opaque != "" {
+		return nil, malformed(base.StatusBadRequest, "the URL is malformed")
 	}
-	u, err := base.ParseURL(s)
-	if err != nil {
-		return nil, malformed(base.StatusBadRequest, "the URL is malformed, or not an rtsp URL")
-	}
-	return u.CloneWithoutCredentials(), nil
+	return (*base.URL)(u), nil
 }
 
 // hasControl reports whether s has characters that must not travel in a header line or a name.

@@ -59,7 +59,8 @@ type Announcement struct {
 }
 
 // ParseAnnouncement reads the SDP of an ANNOUNCE. Of several payload types in a media line the first one that is understood is taken, else the
-// first one that can at least be passed through. It fails when the SDP cannot be read or no media line can be taken.
+// first one that can at least be passed through. It fails when the SDP cannot be read, and with [ErrNoTrack] when no media line
+// can be taken.
 func ParseAnnouncement(body []byte) (*Announcement, error) {
 	desc, err := sdpunmarshaler.Unmarshal(body)
 	if err != nil {
@@ -67,7 +68,7 @@ func ParseAnnouncement(body []byte) (*Announcement, error) {
 	}
 	switch n := len(desc.MediaDescriptions); {
 	case n == 0:
-		return nil, fmt.Errorf("the SDP has no media line")
+		return nil, ErrNoTrack
 	case n > maxAnnouncedMedias:
 		return nil, fmt.Errorf("the SDP has %d media lines, at most %d are taken", n, maxAnnouncedMedias)
 	}
@@ -85,7 +86,7 @@ func ParseAnnouncement(body []byte) (*Announcement, error) {
 		a.Tracks = append(a.Tracks, track)
 	}
 	if len(a.Tracks) == 0 {
-		return nil, fmt.Errorf("the SDP has no media line that can be received")
+		return nil, ErrNoTrack
 	}
 	return a, nil
 }

@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -24,8 +25,12 @@ func (s *Session) onAnnounce(req *base.Request) {
 		return
 	}
 	tell, err := ParseAnnouncement(req.Body)
-	if err != nil {
+	if errors.Is(err, ErrNoTrack) {
 		s.refuse(req, base.StatusUnsupportedMediaType, err.Error())
+		return
+	}
+	if err != nil {
+		s.refuse(req, base.StatusBadRequest, err.Error())
 		return
 	}
 	s.tell = tell

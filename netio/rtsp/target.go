@@ -81,7 +81,7 @@ func announcedTrack(u *base.URL, path, params string, controls []string) int {
 	at := strings.TrimRight(u.Path, "/")
 	for i, control := range controls {
 		if strings.Contains(control, "://") {
-			if c, err := base.ParseURL(control); err == nil && strings.TrimRight(c.Path, "/") == at && c.RawQuery == u.RawQuery {
+			if c, bad := parseURL(control); bad == nil && strings.TrimRight(c.Path, "/") == at && c.RawQuery == u.RawQuery {
 				return i
 			}
 			continue
