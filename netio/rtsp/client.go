@@ -3,6 +3,7 @@ package rtsp
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,6 +148,14 @@ func (p *Pull) CanUDP() bool {
 		}
 	}
 	return true
+}
+
+// Endpoints returns the addresses of the RTSP connection; zero before there is one.
+func (p *Pull) Endpoints() (local, peer netip.AddrPort) {
+	if s := p.current(); s != nil {
+		return s.dialer.endpoints()
+	}
+	return local, peer
 }
 
 // Transport returns "udp" or "tcp" while the pull plays, "" before.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -80,6 +81,21 @@ func (d *pullDialer) dialTLS(ctx context.Context, network, address string) (net.
 		return nil, err
 	}
 	return conn, nil
+}
+
+func (d *pullDialer) endpoints() (local, peer netip.AddrPort) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn == nil {
+		return local, peer
+	}
+	if a, ok := d.conn.LocalAddr().(*net.TCPAddr); ok {
+		local = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), uint16(a.Port))
+	}
+	if a, ok := d.conn.RemoteAddr().(*net.TCPAddr); ok {
+		peer = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), uint16(a.Port))
+	}
+	return local, peer
 }
 
 func (d *pullDialer) limitWrites(t time.Time) {
