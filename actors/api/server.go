@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"berth/actors/portpool"
+	"berth/actors/store"
+	"berth/netio/ports"
+)
+
+// build is what the binary says of itself.
+type build struct {
+	Version, Commit, Time, Go string
+	Modified                  bool
+}
+
+// buildOf reads the binary's build information once; version wins over what it says.
+func buildOf(version string) build {
+	b := build{Version: version, Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	if b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		switch setting.Key {
+		case "vcs.revision":
+			b.Commit = setting.Value
+		case "vcs.time":
+			b.Time = setting.Value
+		case "vcs.modified":
+			b.Modified = setting.Value == "true"
+		}
+	}
+	return b
+}
+
+// version answers ZLMediaKit's three fields and berth's own. The branch is not known to a Go binary.
+func (s *service) version(*call) (object, error) {
+	b := buildOf(s.opts.Version)
+	return object{"data": object{
+		"branchName": "", "buildTime": b.Time, "commitHash": b.Commit, "version": b.Version, "goVersion": b.Go, "modified": b.Modified,
+	}}, nil
+}
+
+// getPortPool answers the pool's state; with detail also the slots that are not free.
+func (s *service) getPortPool(c *call) (object, error) {
+	detail, err := c.args.boolean("detail", false)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := ask[*portpool.Pool](c.ctx, s, c.engine.Pool, &portpool.GetPool{Detail: detail})
+	if err != nil {
+		return nil, err
+	}
+	states := object{}
+	for _, state := range ports.States() {
+		states[state.String()] = pool.Counts.Of(state)
+	}
+	refused := pool.Refused
+	if refused == nil {
+		refused = map[string]uint64{}
+	}
+	data := object{
+		"range": pool.Range.String(), "pending_range": "", "bind": "", "pairs": pool.Counts.Total(), "states": states,
+		"high_water": pool.HighWater, "granted": pool.Granted, "refused": refused, "generation": c.engine.Generation,
+	}
+	if pool.Bind.IsValid() {
+		data["bind"] = pool.Bind.String()
+	}
+	if !pool.Pending.IsZero() {
+		data["pending_range"] = pool.Pending.String()
+	}
+	if detail {
+		data["slots"] = slotItems(pool.Slots)
+	}
+	return object{"data": data}, nil
+}
+
+func slotItems(slots []portpool.Slot) []object {
+	items := make([]object, 0, len(slots))
+	for i := range slots {
+		slot := &slots[i]
+		stream := ""
+		if slot.Stream.Valid() {
+			stream = slot.Stream.String()
+		}
+		items = append(items, object{
+			"port": slot.Port, "state": slot.State.String(), "owner": slot.Owner, "stream": stream, "purpose": string(slot.Purpose),
+			"peer": slot.Peer, "since": slot.Since.Unix(), "late": slot.Late,
+		})
+	}
+	return items
+}
+
+// getStatistic answers those of ZLMediaKit's object counts that exist here, and what a Go process has instead of the others.
+func (s *service) getStatistic(c *call) (object, error) {
+	p := s.picture(c.ctx)
+	conns := s.http.Stats().Open
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	data := object{
+		"MediaSource": len(p.streams), "MultiMediaSourceMuxer": len(p.streams),
+		"TcpSession": conns + len(p.sessions), "HttpSession": conns, "RtspSession": len(p.sessions),
+		"Proxies": len(p.proxies), "Goroutines": runtime.NumGoroutine(), "HeapBytes": mem.HeapAlloc,
+		"ActorPanics": s.opts.Runtime.Stats.Panics.Load(), "DeadLetters": s.opts.Runtime.Stats.DeadLetters.Load(),
+	}
+	if p.engine {
+		data["Generation"] = p.generation
+	}
+	return object{"data": data}, nil
+}
+
+// durable asks the store whether definitions survive a restart right now.
+func (s *service) durable(ctx context.Context) (*store.Health, error) {
+	return ask[*store.Health](ctx, s, s.opts.Store, &store.GetHealth{})
+}
+
+// inParallel runs the questions at once and waits for all.
+func inParallel(questions ...func()) {
+	var wg sync.WaitGroup
+	for _, q := range questions {
+		wg.Go(q)
+	}
+	wg.Wait()
+}
