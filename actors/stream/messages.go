@@ -50,7 +50,8 @@ type Options struct {
 }
 
 // Attach makes Publisher the stream's source. Sent by the streams registry (forwarded with the publisher as sender); answered to Publisher with [Attached] or
-// [streams.Refused]. Publisher is watched: when it ends, the stream waits Options.ContinuePush for another one.
+// [Refused]. Publisher is watched: when it ends, the stream waits Options.ContinuePush for another one. The publisher that is attached may attach again
+// with a fresh set of tracks, as a proxy does after a reconnection. A stream that is continued keeps the Options of its first publisher.
 type Attach struct {
 	Publisher *actor.PID
 	Origin    Origin
@@ -68,10 +69,16 @@ type Attached struct {
 	Tracks []int // Tracks[i] is the hub's track for the publisher's track i, -1 when it is not kept (audio off)
 }
 
+// Refused answers a publisher ([Attach]) or a viewer (streams.Subscribe) that cannot be served.
+type Refused struct {
+	Key media.StreamKey
+	Err error
+}
+
 // Detach ends a publisher's role. Sent by the publisher on orderly end. Final ends the stream at once instead of waiting ContinuePush.
 type Detach struct {
 	Publisher *actor.PID
-	Reason    actors.CloseReason
+	Reason    actors.CloseReason // what viewers are told when the stream ends by it; ReasonSourceLost when empty
 	Final     bool
 }
 
@@ -92,7 +99,7 @@ type AddReader struct {
 	Count  func() hub.ReaderStats // read at any time from any goroutine; may be nil
 }
 
-// ReaderAdded answers [AddReader].
+// ReaderAdded answers [AddReader]. When the stream has ended meanwhile the answer is [Ended].
 type ReaderAdded struct {
 	Key    media.StreamKey
 	Stream *actor.PID
@@ -106,7 +113,9 @@ type RemoveReader struct{ Reader *actor.PID }
 // pair is leased at the first viewer's request and released after the last viewer that uses it has left.
 type OpenUDP struct {
 	Reader *actor.PID
-	Track  int // hub track
+	Track  int            // hub track
+	RTP    netip.AddrPort // where the viewer sends RTP from (NAT punching); zero when unknown
+	RTCP   netip.AddrPort // where the viewer sends its receiver reports from; zero when unknown
 }
 
 // UDPOpened answers [OpenUDP].
@@ -114,7 +123,8 @@ type UDPOpened struct {
 	Track int
 	Port  uint16 // RTP port; RTCP is Port+1
 	Pair  *fanout.UDPPair
-	Err   error // *portpool.RefusedError when the pool said no
+	Heard *Heard // when RTCP of this viewer last came in; the same for all tracks of a viewer
+	Err   error  // *portpool.RefusedError when the pool said no
 }
 
 // Ended tells publisher and readers that the stream is over. Sent by the stream to each before it stops.

@@ -11,14 +11,21 @@ import (
 	"berth/media"
 )
 
-// Errors that a [Refused] can carry.
+// Errors that a [Refused] can carry, beside those of package stream.
 var (
-	ErrExists    = errors.New("This stream already exists") //nolint:staticcheck // ZLMediaKit's text, clients compare it
-	ErrNotFound  = errors.New("can not find the stream")
+	// ErrExists says that the key has a live publisher.
+	ErrExists = stream.ErrExists
+	// ErrNotFound says that the stream did not appear in time.
+	ErrNotFound = errors.New("can not find the stream")
+	// ErrRestarted says that the registry ended before the stream appeared.
 	ErrRestarted = errors.New("the engine is being rebuilt")
+	// ErrKey says that the key names no stream.
+	ErrKey = errors.New("not a stream name: app and stream must be given, and app must have no slash")
+	// ErrCrowded says that too many viewers, or publishers, already wait.
+	ErrCrowded = errors.New("too many are waiting for this already: try again later")
 )
 
-// Publish asks for the right to publish Key. Sent with ctx.Request by the publisher actor. The registry creates the stream or, when it
+// Publish asks for the right to publish Key. Sent with ctx.Request by the publisher actor, which is Attach.Publisher (the sender when nil). The registry creates the stream or, when it
 // waits for its publisher to come back, hands the old one over. Answered to the publisher with [stream.Attached] or [Refused].
 type Publish struct {
 	Key    media.StreamKey
@@ -26,7 +33,7 @@ type Publish struct {
 }
 
 // Subscribe asks for a stream to play. Sent with ctx.Request by a session. When the stream does not exist yet the registry waits for it, at most
-// Wait. Answered with [Subscribed] or [Refused] (ErrNotFound).
+// Wait (five minutes at the longest). Answered with [Subscribed] or [Refused] (ErrNotFound). A waiting Reader is watched; nothing is sent to one that has ended.
 type Subscribe struct {
 	Reader *actor.PID
 	Key    media.StreamKey
@@ -41,10 +48,7 @@ type Subscribed struct {
 }
 
 // Refused answers [Publish] and [Subscribe] when they cannot be granted.
-type Refused struct {
-	Key media.StreamKey
-	Err error
-}
+type Refused = stream.Refused
 
 // Filter selects streams; empty fields match all (exact match, no wildcards).
 type Filter struct{ VHost, App, Stream string }
