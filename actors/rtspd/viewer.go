@@ -102,11 +102,18 @@ func (v *viewer) lastHeard() time.Time {
 	if n := v.heard.Load(); n != 0 {
 		last = time.Unix(0, n)
 	}
+	for _, pair := range v.pairs {
+		if at := pair.Heard.Last(); at.After(last) {
+			last = at
+		}
+	}
 	return last
 }
 
 func (a *session) openUDP(ctx actor.Context, act rtsp.OpenUDP) {
-	ctx.Request(a.stream, &stream.OpenUDP{Reader: a.self, Track: act.Track})
+	ctx.Request(a.stream, &stream.OpenUDP{
+		Reader: a.self, Track: act.Track, RTP: a.peerAt(act.ClientPort[0]), RTCP: a.peerAt(act.ClientPort[1]),
+	})
 }
 
 func (a *session) onUDPOpened(ctx actor.Context, m *stream.UDPOpened) {
