@@ -25,7 +25,8 @@ const (
 
 // LeasePair asks for one slot (an even/odd pair). Sent with ctx.Request by the actor that will hold the lease; Owner is that
 // actor. The pool watches Owner and takes the lease back when it ends. Answered with [PairLeased] or [LeaseRefused], to
-// Owner, never to a future. Asking again with the same Owner and ID answers with the same lease (idempotent).
+// Owner, never to a future. Asking again with the same Owner and ID answers with the same lease (idempotent); an
+// owner that asks twice and releases at the first answer must expect the second one, which has the Epoch of the lease that it ended.
 type LeasePair struct {
 	Owner   *actor.PID
 	ID      uint64          // chosen by the owner, unique among its own leases
@@ -83,7 +84,11 @@ type Pool struct {
 	Counts    ports.Counts // pairs by state; they add up to the number of pairs
 	HighWater int          // most pairs leased at once since the pool was made
 	Granted   uint64       // leases granted since the pool was made
+	Reclaimed uint64       // leases that ended with their owner instead of by ReleaseLease
 	Refused   map[string]uint64
+	Conflicts uint64 // pairs found to be held by other programs
+	Late      uint64 // packets heard on released pairs
+	Short     bool   // the share of pairs in use has reached pool.warn_at
 	Slots     []Slot // those not free, in port order
 }
 
@@ -94,7 +99,8 @@ type Slot struct {
 	Owner   string // PID, "" unless leased
 	Stream  media.StreamKey
 	Purpose Purpose
-	Peer    string
-	Since   time.Time // when the slot entered its state
-	Late    uint64    // packets heard after release
+	Sockets ports.Sockets // sides that are, or were, bound
+	Peer    string        // who sends to it: of a released slot, who sent last after the release
+	Since   time.Time     // when the slot entered its state
+	Late    uint64        // packets heard after release
 }

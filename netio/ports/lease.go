@@ -47,6 +47,27 @@ func (l *Ledger) NextFree(now time.Time) (time.Duration, bool) {
 	return best, ok
 }
 
+// FreeIn returns how long after now slot s comes free by itself: for a draining slot if it hears nothing more, for a foreign one when it is tried next. False when that
+// is not known, as for a leased or excluded slot.
+func (l *Ledger) FreeIn(s Slot, now time.Time) (time.Duration, bool) {
+	at := l.clock(now)
+	r := &l.slots[s]
+	var due time.Duration
+	switch r.state {
+	case Free:
+		return 0, true
+	case Draining:
+		due = min(r.heard+l.timing.DrainIdle, r.freed+l.timing.DrainMax) + l.timing.CoolDown
+	case Cooling:
+		due = r.since + l.timing.CoolDown
+	case Foreign:
+		due = r.checked + foreignBackoff[r.level]
+	default:
+		return 0, false
+	}
+	return max(0, due-at), true
+}
+
 // Lease issues slot s, which may be in any state but leased and excluded, to a holder whose ID is not in use. It returns the epoch of the
 // lease, which no other lease of the ledger has.
 func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {

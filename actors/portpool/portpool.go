@@ -1,0 +1,144 @@
+package portpool
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+
+	"berth/actors"
+	"berth/media"
+	"berth/netio/ports"
+	"berth/netio/udp"
+)
+
+// pool is the actor. Its fields belong to Receive.
+type pool struct {
+	opts Options
+	log  zerolog.Logger
+
+	ledger  *ports.Ledger
+	bind    netip.Addr
+	budget  time.Duration // pool.lease_timeout
+	pending ports.Range
+	closing bool // grants nothing any more
+
+	released bool // every socket is closed
+
+	slots  []slot // by ports.Slot
+	owners owners
+	usage  map[use]int // pairs leased now
+	stats  stats
+	alarm  alarm
+
+	discard udp.Discarder
+	ticker  ticker
+}
+
+// slot is what the pool knows of a slot beyond its ledger.
+type slot struct {
+	bound   Bound
+	want    ports.Sockets // sides of the present or last lease; of the try that failed when the slot is foreign
+	addr    netip.Addr    // local address, likewise
+	owner   *owner        // nil unless leased
+	purpose Purpose       // of the present or last lease
+	peer    string        // likewise
+	drain   drain
+}
+
+// use is a kind of owner, for the list of the largest ones.
+type use struct {
+	purpose Purpose
+	app     string
+}
+
+type stats struct {
+	granted, reclaimed, conflicts, late uint64
+
+	refused map[Reason]uint64
+}
+
+// Receive routes.
+func (p *pool) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *LeasePair:
+		p.onLease(ctx, m)
+	case *ReleaseLease:
+		p.onRelease(ctx, m)
+	case *actor.Terminated:
+		p.onTerminated(ctx, m.Who)
+	case *tick:
+		p.onTick(ctx)
+	case *GetPool:
+		ctx.Respond(p.snapshot(m.Detail))
+	case *SetPendingRange:
+		p.pending = m.Range
+	case *StopGranting:
+		p.closing = true
+	case *actors.ConfigChanged:
+		p.onConfig(ctx, m)
+	case *actor.Started:
+		p.onStarted(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		p.release()
+	}
+}
+
+func (p *pool) onStarted(ctx actor.Context) {
+	cfg := p.opts.Config
+	p.bind = cfg.PoolBind()
+	p.budget = cfg.Pool.LeaseTimeout
+	own := make(map[uint16]struct{}, len(p.opts.Exclude))
+	for _, port := range p.opts.Exclude {
+		own[port] = struct{}{}
+	}
+	p.ledger = ports.NewLedger(ports.Options{
+		Range:   p.opts.Range,
+		Shuffle: p.opts.Shuffle,
+		Timing:  timing(cfg),
+		Now:     p.opts.Now(),
+		Excluded: func(port uint16) bool {
+			_, ours := own[port]
+			return ours || cfg.Pool.Exclude.Contains(port)
+		},
+	})
+	p.slots = make([]slot, p.ledger.Len())
+	p.owners = newOwners()
+	p.usage = map[use]int{}
+	p.stats.refused = map[Reason]uint64{}
+	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
+	p.ticker = newTicker(ctx)
+	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.ledger.Len()).Int("excluded", p.ledger.Counts()[ports.Excluded]).
+		Stringer("bind", p.bind).Msg("port pool ready")
+}
+
+func (p *pool) onConfig(ctx actor.Context, m *actors.ConfigChanged) {
+	p.budget = m.Config.Pool.LeaseTimeout
+	p.alarm.warnPercent = m.Config.Pool.WarnPercent
+	p.ledger.SetTiming(timing(m.Config))
+	p.ticker.schedule(p.opts.Now(), p.nextDue)
+	ctx.Respond(&actors.ConfigTaken{Owner: "portpool"})
+}
+
+// release closes every socket. The pool grants nothing afterwards. It may run twice.
+func (p *pool) release() {
+	if p.ledger == nil || p.released {
+		return
+	}
+	p.closing, p.released = true, true
+	p.ticker.stop()
+	counts := p.ledger.Counts()
+	for i := range p.slots {
+		p.slots[i].bound.Close()
+	}
+	if counts[ports.Leased] > 0 {
+		p.log.Warn().Int("leased", counts[ports.Leased]).Msg("port pool ends while leases are held")
+	}
+	p.log.Info().Uint64("granted", p.stats.granted).Int("high_water", p.ledger.HighWater()).Msg("port pool closed")
+}
+
+// tenant is whose traffic the slot of m will carry: the stream, for one purpose. A pair that drains after a pull is not for the stream's viewers.
+func tenant(stream media.StreamKey, purpose Purpose) ports.Tenant {
+	return ports.Tenant{Stream: stream, Use: string(purpose)}
+}

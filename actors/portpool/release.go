@@ -1,0 +1,87 @@
+package portpool
+
+import (
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/netio/ports"
+	"berth/netio/udp"
+)
+
+// staleInput bounds how many packets are thrown away at once: more than a receive buffer of the usual size holds.
+const staleInput = 1024
+
+func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
+	if m.Owner != nil {
+		if o := p.owners.find(m.Owner); o != nil {
+			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Entry(s).Epoch == m.Epoch {
+				p.endLease(s, p.opts.Now(), "released")
+			}
+		}
+	}
+	if ctx.Sender() != nil {
+		ctx.Respond(&LeaseReleased{ID: m.ID})
+	}
+}
+
+// onTerminated ends what an owner held.
+func (p *pool) onTerminated(_ actor.Context, who *actor.PID) {
+	o := p.owners.find(who)
+	if o == nil {
+		return
+	}
+	p.owners.forget(who)
+	now := p.opts.Now()
+	for s, ok := p.ledger.Owned(o.number); ok; s, ok = p.ledger.Owned(o.number) {
+		p.stats.reclaimed++
+		p.endLease(s, now, "owner ended")
+	}
+}
+
+// endLease takes slot s back. Its UDP sockets stay bound and drain, unless the pool is about to end or drains nothing; the TCP listener is closed at once, the
+// connections that it accepted are the owner's.
+func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
+	b := &p.slots[s]
+	e := p.ledger.Entry(s)
+	if listener := b.bound.TCP; listener != nil {
+		_ = listener.Close()
+		b.bound.TCP = nil
+	}
+	t := p.ledger.Timing()
+	drains := b.bound.hasUDP() && t.DrainIdle > 0 && t.DrainMax > 0 && !p.closing
+	if drains {
+		// A reader that the owner forgot must not eat what tells whether the old peer still sends. What came before now was not late.
+		for _, conn := range []*net.UDPConn{b.bound.RTP, b.bound.RTCP} {
+			udp.Wake(conn)
+			p.discard.Discard(conn, staleInput)
+		}
+	} else {
+		b.bound.Close()
+	}
+	b.owner = nil
+	b.drain = drain{}
+	p.ledger.Release(s, drains, now)
+	kind := use{b.purpose, e.Holder.Tenant.Stream.App}
+	if p.usage[kind]--; p.usage[kind] == 0 {
+		delete(p.usage, kind)
+	}
+	if d := p.log.Debug(); d.Enabled() {
+		d.Uint16("port", e.Port).Str("stream", e.Holder.Tenant.Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
+			Stringer("state", p.ledger.State(s)).Msg("lease ended")
+	}
+	p.alarm.usage(p.ledger.Counts())
+	if drains {
+		p.ticker.schedule(now, p.nextDue)
+	}
+}
+
+// renewed returns a new handle of a socket, or the old one with the error.
+func renewed(conn *net.UDPConn) (*net.UDPConn, error) {
+	fresh, err := udp.Renew(conn)
+	if err != nil {
+		return conn, err
+	}
+	return fresh, nil
+}

@@ -1,0 +1,63 @@
+package portpool
+
+import (
+	"cmp"
+	"slices"
+
+	"berth/netio/ports"
+)
+
+// largestShown is how many of the largest owners a refusal names.
+const largestShown = 3
+
+// snapshot takes a picture of the pool.
+func (p *pool) snapshot(detail bool) *Pool {
+	p.ledger.Advance(p.opts.Now())
+	refused := make(map[string]uint64, len(p.stats.refused))
+	for reason, n := range p.stats.refused {
+		refused[string(reason)] = n
+	}
+	out := &Pool{
+		Range: p.ledger.Range(), Pending: p.pending, Bind: p.bind, Counts: p.ledger.Counts(), HighWater: p.ledger.HighWater(),
+		Granted: p.stats.granted, Reclaimed: p.stats.reclaimed, Refused: refused, Conflicts: p.stats.conflicts, Late: p.stats.late,
+		Short: p.alarm.warned,
+	}
+	if !detail {
+		return out
+	}
+	out.Slots = make([]Slot, 0, p.ledger.Len()-out.Counts[ports.Free])
+	for s := range ports.Slot(p.ledger.Len()) { //nolint:gosec // below 32768
+		if p.ledger.State(s) != ports.Free {
+			out.Slots = append(out.Slots, p.describe(s))
+		}
+	}
+	return out
+}
+
+func (p *pool) describe(s ports.Slot) Slot {
+	e, b := p.ledger.Entry(s), &p.slots[s]
+	d := Slot{Port: e.Port, State: e.State, Since: e.Since}
+	if e.State == ports.Foreign || e.State == ports.Excluded {
+		return d // what was leased there once explains nothing
+	}
+	d.Stream, d.Purpose, d.Sockets, d.Peer, d.Late = e.Holder.Tenant.Stream, b.purpose, b.want, b.peer, e.Late
+	if b.owner != nil {
+		d.Owner = b.owner.pid.Id
+	}
+	if b.drain.peer.IsValid() {
+		d.Peer = b.drain.peer.String()
+	}
+	return d
+}
+
+// largest returns the kinds of owner that hold the most pairs.
+func (p *pool) largest() []Usage {
+	all := make([]Usage, 0, len(p.usage))
+	for kind, n := range p.usage {
+		all = append(all, Usage{Purpose: kind.purpose, App: kind.app, Pairs: n})
+	}
+	slices.SortFunc(all, func(a, b Usage) int {
+		return cmp.Or(cmp.Compare(b.Pairs, a.Pairs), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.App, b.App))
+	})
+	return slices.Clip(all[:min(len(all), largestShown)])
+}
