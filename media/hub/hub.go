@@ -157,13 +157,14 @@ func (h *Hub) Flush(now time.Time) {
 }
 
 func (h *Hub) flush(now time.Time) {
-	switch {
-	case h.build.empty():
-	case now.Sub(h.build.arrived) >= h.opts.HoldTime:
-		h.publish(0)
-	default:
-		h.wake(h.opts.HoldTime)
+	if h.build.empty() {
+		return
 	}
+	if left := h.opts.HoldTime - now.Sub(h.build.arrived); left > 0 {
+		h.wake(max(left, time.Millisecond))
+		return
+	}
+	h.publish(0)
 }
 
 // Subscribe registers a waker. A waker that is registered twice is called twice.

@@ -1,8 +1,11 @@
 package fanout
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"berth/media/hub"
 )
@@ -18,23 +21,230 @@ type UDPPair struct {
 type UDPTrack struct {
 	Pair *UDPPair       // nil: the track was not set up
 	RTP  netip.AddrPort // the viewer's RTP port
-	RTCP netip.AddrPort // the viewer's RTCP port
+	RTCP netip.AddrPort // the viewer's RTCP port; invalid: it gets no sender reports
 }
 
-// UDPSink sends a stream to one UDP viewer.
-type UDPSink struct{}
+// retryAfter is how long a viewer waits when the shared socket's buffer is full. It is full for all of them and drains at the speed of the network card.
+const retryAfter = time.Millisecond
 
-// NewUDPSink makes a sink; tracks is indexed by hub track.
-func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink { return &UDPSink{} }
+// UDPSink sends a stream to one UDP viewer. It has no goroutine: when it must wait, a timer puts it back to work.
+type UDPSink struct {
+	player
+	routes []route // by canonical channel
+
+	// owned by whoever has the turn
+	chunk   *hub.Chunk // in work
+	index   int        // of its next packet
+	pace    pace
+	failing time.Time // since when nothing could be sent
+
+	// guarded by the player's lock
+	timer *time.Timer // runs while the sink is parked
+}
+
+// route is the way of one canonical channel.
+type route struct {
+	socket *udpSocket // nil: not wanted
+	to     address
+}
+
+// NewUDPSink makes a sink; tracks is indexed by hub track. A destination that the pair's sockets cannot reach (another address family, port 0) is not
+// sent to and counted in SinkStats.Errors. After Pool.Close the sink is born closed.
+func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
+	s := &UDPSink{routes: make([]route, 2*len(tracks))}
+	s.init(p, opts)
+	s.pace.burst, s.pace.least = float64(p.opts.UDPBurst), float64(p.opts.UDPRate)
+	for i, t := range tracks {
+		if t.Pair != nil {
+			s.route(2*i, t.Pair.RTP, t.RTP)
+			s.route(2*i+1, t.Pair.RTCP, t.RTCP)
+		}
+	}
+	if !p.adopt(s) {
+		s.closed = true
+	}
+	return s
+}
+
+func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
+	if conn == nil || !to.IsValid() {
+		return
+	}
+	socket, err := newUDPSocket(conn, !s.pool.opts.DisableGSO)
+	if err == nil {
+		s.routes[channel].to, err = socket.address(to)
+	}
+	if err != nil {
+		s.errs.Add(1)
+		return
+	}
+	s.routes[channel].socket = socket
+}
 
 // Play sends what r returns. The sink owns r until Pause or Close has returned. The error is ErrPlaying or ErrClosed.
-func (s *UDPSink) Play(r *hub.Reader) error { return nil }
+func (s *UDPSink) Play(r *hub.Reader) error { return s.play(s, r, func() {}) }
 
-// Pause stops the media. After the return nothing more is sent.
-func (s *UDPSink) Pause() {}
+// Pause stops the media. What a worker is sending at this moment, a part of one chunk, still leaves.
+func (s *UDPSink) Pause() { s.pause(s) }
 
 // Stats returns the sink's counters.
-func (s *UDPSink) Stats() SinkStats { return SinkStats{} }
+func (s *UDPSink) Stats() SinkStats { return s.stats() }
 
 // Close ends the sink and waits until nothing of it uses the pairs any more. It may be called again.
-func (s *UDPSink) Close() {}
+func (s *UDPSink) Close() {
+	s.close(s, func() {
+		if s.timer != nil && s.timer.Stop() {
+			s.release() // the timer had the turn
+		}
+	})
+	s.pool.forget(s)
+}
+
+// serve implements member.
+func (s *UDPSink) serve() {
+	s.mu.Lock()
+	mine := s.take()
+	s.mu.Unlock()
+	if mine {
+		s.work()
+	}
+}
+
+// work sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer.
+func (s *UDPSink) work() {
+	b := s.pool.batches.Get().(*batch)
+	defer func() {
+		b.reset()
+		s.pool.batches.Put(b)
+	}()
+	for {
+		if gone := s.gather(); gone {
+			return
+		}
+		for s.chunk != nil && s.index < len(s.chunk.Packets) {
+			now := time.Now()
+			if wait := s.pace.wait(now); wait > 0 {
+				s.park(wait)
+				return
+			}
+			if err := s.send(b, now); err != nil && !errors.Is(err, errSegments) {
+				if errors.Is(err, errFull) {
+					s.park(retryAfter)
+				} else {
+					s.fail(s, err)
+				}
+				return
+			}
+		}
+		s.chunk = nil
+	}
+}
+
+// gather makes sure that a chunk is in work; gone is true when the turn has been given back.
+func (s *UDPSink) gather() (gone bool) {
+	s.mu.Lock()
+	if s.closed {
+		s.release()
+		s.mu.Unlock()
+		return true
+	}
+	s.parked = false
+	if s.reader == nil {
+		s.chunk = nil // paused
+	}
+	if s.chunk != nil {
+		s.mu.Unlock()
+		return false
+	}
+	state := hub.StateWait
+	if s.reader != nil {
+		s.chunk, state = s.reader.Next()
+		s.index = 0
+	}
+	if state == hub.StateWait {
+		gone = s.done()
+	}
+	s.mu.Unlock()
+	switch state {
+	case hub.StateBehind:
+		s.fail(s, ErrTooSlow)
+		return true
+	case hub.StateClosed:
+		s.end(s)
+	case hub.StateReady:
+		s.pace.learn(s.chunk)
+	}
+	return gone
+}
+
+// send sends the next packets of the chunk that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
+func (s *UDPSink) send(b *batch, now time.Time) error {
+	b.reset()
+	next := s.fill(b)
+	if b.empty() {
+		s.index = next
+		return nil
+	}
+	sent, size, err := b.send()
+	if sent > 0 {
+		s.failing = time.Time{}
+		s.writes.Add(1)
+		s.bytes.Add(uint64(size))
+		s.pace.spend(size)
+		s.index += b.packetsOf(sent)
+	}
+	switch {
+	case err == nil:
+		s.index = next
+	case errors.Is(err, net.ErrClosed):
+		return err
+	case errors.Is(err, errSegments):
+		b.socket.gso = false // this viewer's way does not take them; sockets are described per sink
+	case s.failing.IsZero():
+		s.failing = now
+	case now.Sub(s.failing) >= s.opts.WriteTimeout:
+		return fmt.Errorf("%w: %w", ErrWriteTimeout, err)
+	}
+	if err == nil || errors.Is(err, errSegments) || errors.Is(err, errFull) {
+		return err
+	}
+	s.errs.Add(1)
+	s.index += b.packetsOf(sent+1) - b.packetsOf(sent)
+	return nil
+}
+
+// fill puts packets into the batch until it is full, the burst is used up, or another socket's turn comes. next is the index after them; packets without a route are
+// passed over.
+func (s *UDPSink) fill(b *batch) (next int) {
+	bytes := 0
+	for next = s.index; next < len(s.chunk.Packets); next++ {
+		p := s.chunk.Packets[next]
+		if int(p.Channel) >= len(s.routes) || s.routes[p.Channel].socket == nil {
+			b.skip()
+			continue
+		}
+		r := &s.routes[p.Channel]
+		if bytes > 0 && float64(bytes) >= s.pace.tokens || !b.add(r.socket, &r.to, s.chunk.Bytes(p)) {
+			break
+		}
+		bytes += int(p.Size)
+	}
+	return next
+}
+
+// park gives the turn to a timer.
+func (s *UDPSink) park(wait time.Duration) {
+	s.parks.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.release()
+		return
+	}
+	s.parked = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(wait, s.work)
+		return
+	}
+	s.timer.Reset(wait)
+}

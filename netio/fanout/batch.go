@@ -1,0 +1,102 @@
+package fanout
+
+import "errors"
+
+// Faults of a batch that the sink handles itself.
+var (
+	errFull     = errors.New("the socket's buffer is full")
+	errSegments = errors.New("the kernel cannot segment packets on this way")
+)
+
+const (
+	batchMessages = 64
+	batchPackets  = 256
+	// maxSegments is UDP_MAX_SEGMENTS of the oldest kernels that have it.
+	maxSegments = 64
+	// maxMessage keeps a segmented message within the length field of the IP packet that it is made from.
+	maxMessage = 65000
+)
+
+// message is one datagram, or several of one size (the last may be smaller) that the kernel makes of one buffer list.
+type message struct {
+	first, count int // packets in the batch
+	segment      int // bytes of each but the last
+	size         int // bytes of all
+	closed       bool
+	passed       int // packets of the chunk up to the end of this message, skipped ones included
+}
+
+// batch collects the packets that one viewer gets through one socket by one system call. It is used again and belongs to one goroutine at a time.
+type batch struct {
+	socket   *udpSocket
+	packets  [batchPackets][]byte
+	count    int
+	messages [batchMessages]message
+	length   int // messages
+	to       *address
+	seen     int // packets of the chunk looked at
+	sys      batchSys
+}
+
+func newBatch() *batch {
+	b := &batch{}
+	b.sys.init(b)
+	return b
+}
+
+func (b *batch) reset() {
+	clear(b.packets[:b.count])
+	b.socket, b.to = nil, nil
+	b.count, b.length, b.seen = 0, 0, 0
+}
+
+func (b *batch) empty() bool { return b.length == 0 }
+
+// skip passes over a packet that is not sent.
+func (b *batch) skip() {
+	b.seen++
+	if b.length > 0 {
+		b.messages[b.length-1].passed = b.seen
+	}
+}
+
+// packetsOf returns how many packets of the chunk the first n messages stand for.
+func (b *batch) packetsOf(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return b.messages[min(n, b.length)-1].passed
+}
+
+// add puts a packet in; false: it does not fit, or goes through another socket.
+func (b *batch) add(socket *udpSocket, to *address, pkt []byte) bool {
+	if b.count == len(b.packets) || b.socket != nil && (b.socket != socket || b.to != to) {
+		return false
+	}
+	b.socket, b.to = socket, to
+	if !b.extend(pkt) {
+		if b.length == len(b.messages) {
+			return false
+		}
+		b.messages[b.length] = message{first: b.count, segment: len(pkt)}
+		b.length++
+	}
+	m := &b.messages[b.length-1]
+	m.closed = len(pkt) < m.segment
+	m.count++
+	m.size += len(pkt)
+	b.packets[b.count] = pkt
+	b.count++
+	b.seen++
+	m.passed = b.seen
+	return true
+}
+
+// extend reports whether a packet can be a segment of the last message.
+func (b *batch) extend(pkt []byte) bool {
+	if !b.socket.gso || b.length == 0 {
+		return false
+	}
+	m := &b.messages[b.length-1]
+	return !m.closed && m.count < maxSegments && len(pkt) <= m.segment && m.size+len(pkt) <= maxMessage
+}
