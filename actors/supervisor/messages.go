@@ -3,8 +3,6 @@ package supervisor
 import (
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"berth/config"
 )
 
@@ -27,14 +25,3 @@ type Shutdown struct{ By string }
 
 // ShutDown answers [Shutdown].
 type ShutDown struct{}
-
-// Engine is the set of PIDs of one generation. Immutable.
-type Engine struct {
-	Generation uint64
-	Started    time.Time
-	Pool       *actor.PID
-	Hook       *actor.PID
-	Streams    *actor.PID
-	Proxies    *actor.PID
-	RTSP       *actor.PID
-}
