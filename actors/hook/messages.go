@@ -16,9 +16,9 @@ type Answer struct {
 	ID      uint64
 	Asked   bool           // false: the hook is off, the default applies
 	Code    int            // the receiver's integer code; 0 allows
-	Message string         // why not
+	Message string         // why not, as ZLMediaKit words it: [auth failed]: code:401 msg:"..."
 	Body    map[string]any // the whole reply
-	Err     error          // transport or format failure after all tries; counts as refusal
+	Err     error          // transport or format failure after all tries ([FailedError]), or [ErrBusy], [ErrDeadline], [ErrClosed]; counts as refusal
 }
 
 // Notify sends a hook whose answer is ignored. Bounded queue: when it is full the oldest is dropped and counted.
@@ -32,6 +32,9 @@ type GetStats struct{}
 
 // Stats are the hook actor's counters since it was made.
 type Stats struct {
-	Sent, Failed, Dropped, Refused uint64
-	Queued                         int
+	Sent    uint64 // hooks that were answered in due form
+	Failed  uint64 // hooks given up after their last try, or by their deadline
+	Dropped uint64 // notifications that gave way to newer ones, and questions refused because too many waited
+	Refused uint64 // of Sent: those whose code was not 0
+	Queued  int    // hooks waiting, under way or between two tries now
 }

@@ -4,8 +4,9 @@ import "errors"
 
 // Errors that an answer of a stream can carry.
 var (
-	// ErrExists refuses a publisher while another one is live. ZLMediaKit's text; its clients compare it.
-	ErrExists = errors.New("This stream already exists") //nolint:staticcheck // capital letter as clients know it
+	// ErrExists refuses a publisher while another one is live.
+	//lint:ignore ST1005 ZLMediaKit's text, which its clients compare
+	ErrExists = errors.New("This stream already exists")
 	// ErrNoTracks refuses a publisher none of whose tracks is kept.
 	ErrNoTracks = errors.New("no track to publish: the source has none, or audio only while protocol.enable_audio is off")
 	// ErrTooManyTracks refuses a publisher with more tracks than a stream can have.

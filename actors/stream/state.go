@@ -86,7 +86,9 @@ func (s *state) left(now time.Time, publisher string, final bool) parting {
 }
 
 func (s *state) addReader(id string) {
-	s.readers[id] = s.readers[id]
+	if _, again := s.readers[id]; !again {
+		s.readers[id] = false
+	}
 	s.idleAt = time.Time{}
 }
 
