@@ -73,13 +73,13 @@ func (h *Hub) report(t *track, now time.Time) {
 	h.fillReport(pkt, t, now)
 }
 
-// mayReport says whether timelines may be told to viewers: once every running track's source has reported itself, or patience has ended.
+// mayReport says whether timelines may be told to viewers: once every track's source has reported itself, or patience has ended.
 func (h *Hub) mayReport(now time.Time) bool {
 	if h.reporting {
 		return true
 	}
 	for _, t := range h.state {
-		if t.time.known && t.clock != 0 && t.source.reported.IsZero() {
+		if t.clock != 0 && t.source.reported.IsZero() {
 			h.reporting = now.Sub(h.firstPacket) >= reportPatience
 			return h.reporting
 		}
