@@ -38,9 +38,9 @@ type Options struct {
 	ServerID string
 	// Version is the program's version, such as 1.2.0; commit and build time are read from the binary.
 	Version string
-	// Registry holds what /metrics shows, beside the metrics of this package; nil means a new one. A registry must not be given to two actors at a time.
-	Registry *prometheus.Registry
-	Log      zerolog.Logger
+	// Metrics are shown by /metrics beside those of this package and of Go's runtime; may be nil.
+	Metrics prometheus.Gatherer
+	Log     zerolog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

@@ -9,7 +9,8 @@ import (
 
 const (
 	failureWindow      = time.Minute
-	maxFailureSources  = 4096 // addresses remembered at once; the one that began longest ago gives way
+	maxFailureSources  = 4096 // addresses remembered at once
+	failureSample      = 16   // of them that are looked at to make room for another
 	failureSourceBits6 = 64   // of an IPv6 address: whoever has one address has the whole /64
 )
 
@@ -65,17 +66,20 @@ func (f *failures) add(addr netip.Addr, given string) (count int, first bool) {
 	return 0, false // not a new failure: nothing to log
 }
 
-// makeRoom drops the windows that are over, or else the oldest.
+// makeRoom looks at a few sources, which the map hands out in random order, and drops those whose window is over, or else the oldest of them. Looking
+// at all would let whoever has many addresses make every refusal expensive.
 func (f *failures) makeRoom(now time.Time) {
 	var oldest netip.Addr
 	var began time.Time
+	looked := 0
 	for addr, src := range f.sources {
 		if now.Sub(src.begin) >= failureWindow {
 			delete(f.sources, addr)
-			continue
-		}
-		if began.IsZero() || src.begin.Before(began) {
+		} else if began.IsZero() || src.begin.Before(began) {
 			oldest, began = addr, src.begin
+		}
+		if looked++; looked == failureSample {
+			break
 		}
 	}
 	if len(f.sources) >= maxFailureSources {

@@ -8,10 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are what this front counts itself, and the registry that /metrics shows. What other actors know is collected at each scrape, see collector.go.
+// metrics are what this front counts itself, and what /metrics shows. What other actors know is collected at each scrape, see collector.go.
 type metrics struct {
-	registry     *prometheus.Registry
-	own          []prometheus.Collector // registered here, taken out by unregister
+	shown        prometheus.Gatherer
 	calls        *prometheus.CounterVec
 	callSeconds  prometheus.Histogram
 	refusedCalls *prometheus.CounterVec
@@ -19,7 +18,6 @@ type metrics struct {
 
 func newMetrics(s *service) *metrics {
 	m := &metrics{
-		registry: s.opts.Registry,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "berth_api_calls_total", Help: "API calls by endpoint and code of the reply.",
 		}, []string{"endpoint", "code"}),
@@ -34,22 +32,14 @@ func newMetrics(s *service) *metrics {
 	for _, reason := range []string{"address", "no_secret", "secret", "rate"} {
 		m.refusedCalls.WithLabelValues(reason)
 	}
-	m.own = []prometheus.Collector{m.calls, m.callSeconds, m.refusedCalls, newCollector(s)}
-	if m.registry == nil {
-		m.registry = prometheus.NewRegistry()
-		m.own = append(m.own, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	}
-	for _, c := range m.own {
-		m.registry.MustRegister(c)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.calls, m.callSeconds, m.refusedCalls, newCollector(s),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.shown = registry
+	if s.opts.Metrics != nil {
+		m.shown = prometheus.Gatherers{registry, s.opts.Metrics}
 	}
 	return m
-}
-
-// unregister leaves a registry that was given as it was.
-func (m *metrics) unregister() {
-	for _, c := range m.own {
-		m.registry.Unregister(c)
-	}
 }
 
 func (m *metrics) countCall(name string, code int, took time.Duration) {

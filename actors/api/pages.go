@@ -85,7 +85,7 @@ func (s *service) readyz(w http.ResponseWriter, r *http.Request) {
 
 // serveMetrics answers a scrape while metrics.enable is on.
 func (s *service) serveMetrics() http.HandlerFunc {
-	handler := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
+	handler := promhttp.HandlerFor(s.metrics.shown, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes, ErrorLog: scrapeLog{s},
 	})
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -69,7 +69,6 @@ func newService(opts Options) *service {
 func (s *service) close() {
 	s.shut()
 	s.restarts.Wait()
-	s.metrics.unregister()
 }
 
 // call is one API call on its way through a handler.
