@@ -89,13 +89,13 @@ func (a *proxyActor) play(act play) {
 func (a *proxyActor) closePull(ctx actor.Context, act closePull) {
 	pull := a.pull
 	if pull == nil {
-		a.handle(ctx, closed{act.attempt})
+		a.handle(ctx, closed(act))
 		return
 	}
 	root, self := a.root, a.self
 	a.work.Go(func() {
 		_ = pull.Close() // always nil
-		root.Send(self, closed{act.attempt})
+		root.Send(self, closed(act))
 	})
 }
 

@@ -11,7 +11,11 @@ import (
 
 // Errors of [ProxyAdded].
 var (
-	ErrExists = errors.New("This stream already exists") //nolint:staticcheck // ZLMediaKit's text, clients compare it
+	// ErrExists has ZLMediaKit's text, which clients compare.
+	//
+	//lint:ignore ST1005 see above
+	ErrExists = errors.New("This stream already exists")
+	// ErrClosed has ZLMediaKit's text for an addStreamProxy whose proxy is deleted before it has a result.
 	ErrClosed = errors.New("player proxy close")
 )
 

@@ -48,6 +48,9 @@ type (
 // picture is what a proxy shows of itself. Written by the proxy, read by proxies.
 type picture = atomic.Pointer[Snapshot]
 
+// streamGone is a stream's Terminated, in line with what the stream sent before.
+type streamGone struct{ stream *actor.PID }
+
 // timerFired is the timer's message; a stale serial is ignored.
 type timerFired struct{ serial uint64 }
 
@@ -102,7 +105,7 @@ func (a *proxyActor) Receive(ctx actor.Context) {
 		a.handle(ctx, refused{leasedTrack(m.ID), m.Err})
 	case *stream.Attached:
 		a.onAttached(ctx, m)
-	case *streams.Refused:
+	case *stream.Refused:
 		a.handle(ctx, published{err: m.Err})
 	case *streams.StreamsClosed:
 		a.handle(ctx, streamCleared{})
@@ -111,7 +114,10 @@ func (a *proxyActor) Receive(ctx actor.Context) {
 			a.endAttached(ctx, m.Reason)
 		}
 	case *actor.Terminated:
-		if a.attached != nil && a.attached.Stream.Equal(m.Who) {
+		// It overtakes the Ended that a stream sends before it stops, and must not be taken for a crash.
+		ctx.Send(a.self, &streamGone{m.Who})
+	case *streamGone:
+		if a.attached != nil && a.attached.Stream.Equal(m.stream) {
 			a.endAttached(ctx, actors.ReasonCrashed)
 		}
 	case *configured:
@@ -124,7 +130,7 @@ func (a *proxyActor) onStarted(ctx actor.Context) {
 	a.root, a.self, a.parent = ctx.ActorSystem().Root, ctx.Self(), ctx.Parent()
 	a.granted, a.sockets = map[int]*portpool.PairLeased{}, map[int]*portpool.PairLeased{}
 	a.log = a.opts.Runtime.Log.With().Str("actor", "proxy").Str("stream", a.def.Key.Path()).Str("source", rtsp.SafeURL(a.def.URL)).Logger()
-	a.state = state{random: a.opts.Rand, ports: a.def.Ports, leases: map[int]*lease{}}
+	a.state = state{random: a.opts.Rand, ports: a.def.Ports, leases: map[int]*lease{}, given: map[int]uint64{}}
 	a.configure()
 	a.handle(ctx, begin{})
 }

@@ -20,7 +20,8 @@ type registry struct {
 	log     zerolog.Logger
 	entries map[string]*entry // by key
 	byPID   map[string]*entry // by PID id of the running proxy
-	epochs  uint64            // proxies spawned so far, and other children
+	epochs  uint64            // proxies spawned so far
+	ending  bool
 }
 
 // entry is one definition.
@@ -245,8 +246,8 @@ func (a *registry) spawn(ctx actor.Context, e *entry) {
 
 func (a *registry) onTerminated(ctx actor.Context, who *actor.PID) {
 	e := a.byPID[who.Id]
-	if e == nil {
-		return // one that wrote or gathered
+	if e == nil || a.ending {
+		return // one that wrote or gathered, or everything ends
 	}
 	delete(a.byPID, who.Id)
 	e.pid = nil
@@ -312,6 +313,7 @@ func (a *registry) answerRemovers(ctx actor.Context, e *entry, err error) {
 
 // release answers everyone who waits; the proxies end as children do.
 func (a *registry) release(ctx actor.Context) {
+	a.ending = true
 	for _, e := range a.entries {
 		a.stopRespawn(e)
 		a.answerAdder(ctx, e, ErrClosed)

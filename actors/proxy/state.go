@@ -65,6 +65,7 @@ type state struct {
 	tracks   []*media.Track
 	wanted   []bool         // by track
 	leases   map[int]*lease // by track; present: asked for
+	given    map[int]uint64 // by track: epoch of the lease that was given back last
 	ports    []uint16       // by track: what to ask the pool for, 0 = any
 	tcpOnly  bool           // UDP brought nothing from this source
 	attached bool           // the stream is ours
@@ -192,7 +193,10 @@ func (s *state) lease() []action {
 func (s *state) onGranted(e granted) []action {
 	l := s.leases[e.track]
 	switch {
+	case e.epoch == s.given[e.track]:
+		return nil // the pool's second answer, about a lease that is over
 	case l == nil:
+		s.given[e.track] = e.epoch
 		return []action{release{e.track, e.epoch}} // nobody waits for it any more
 	case l.epoch == e.epoch:
 		return nil
@@ -289,6 +293,8 @@ func (s *state) onPlayed(now time.Time, e played) []action {
 		return nil
 	}
 	if e.err != nil {
+		// A source that still serves the session of a server which was killed may refuse the ports of old for as long as that session lives.
+		s.ports = nil
 		return s.fail(e.err)
 	}
 	s.phase, s.err, s.since, s.transport = phasePlaying, nil, now, e.transport
@@ -389,6 +395,7 @@ func (s *state) releaseAll() []action {
 	var actions []action
 	for track := range s.tracks {
 		if l := s.leases[track]; l != nil && l.epoch != 0 {
+			s.given[track] = l.epoch
 			actions = append(actions, release{track, l.epoch})
 		}
 	}

@@ -67,7 +67,10 @@ type Camera struct {
 	sending sync.Mutex // held while packets are written; taken before mu
 	stalled bool       // guarded by sending
 
+	setups sync.Mutex // held from a SETUP to its response; taken before mu
+
 	mu        sync.Mutex
+	setter    *gortsplib.ServerConn // holds setups
 	closed    bool
 	current   *feed           // what the next DESCRIBE gets
 	silent    map[*feed]*feed // a feed's twin that is never written to

@@ -18,6 +18,7 @@ var (
 	_ gortsplib.ServerHandlerOnSessionOpen  = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnSessionClose = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnRequest      = (*handler)(nil)
+	_ gortsplib.ServerHandlerOnResponse     = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnDescribe     = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnSetup        = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnPlay         = (*handler)(nil)
@@ -52,11 +53,28 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	delete(h.sessions, ctx.Session)
 }
 
-// OnRequest implements gortsplib's handler.
-func (h *handler) OnRequest(_ *gortsplib.ServerConn, req *base.Request) {
+// OnRequest implements gortsplib's handler. SETUPs are let in one by one: the library looks through the other sessions of a stream without a lock while they may be at
+// theirs.
+func (h *handler) OnRequest(conn *gortsplib.ServerConn, req *base.Request) {
+	if req.Method == base.Setup {
+		h.setups.Lock()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests[req.Method]++
+	if req.Method == base.Setup {
+		h.setter = conn
+	}
+}
+
+// OnResponse implements gortsplib's handler; it follows every request.
+func (h *handler) OnResponse(conn *gortsplib.ServerConn, _ *base.Response) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.setter == conn {
+		h.setter = nil
+		h.setups.Unlock()
+	}
 }
 
 // OnDescribe implements gortsplib's handler.
