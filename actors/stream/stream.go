@@ -209,11 +209,12 @@ func (a *streamActor) admit(ctx actor.Context, m *Attach, writer *hub.Writer, ma
 	a.useWriter(writer)
 	a.publisher, a.origin, a.params = m.Publisher, m.Origin, m.Params
 	a.state.attached(now, m.Publisher.Id, m.Options, a.noReaderDelay())
-	ctx.Send(m.Publisher, &Attached{Key: a.Key, Stream: a.self, Writer: writer, Tracks: mapping})
-	a.answered(ctx, m.Publisher)
 	if fresh {
+		// Before the publisher knows, so that whoever learns of the stream from it finds it in the registry.
 		ctx.Send(ctx.Parent(), &Online{Stream: a.self, Tracks: a.hub.Tracks()})
 	}
+	ctx.Send(m.Publisher, &Attached{Key: a.Key, Stream: a.self, Writer: writer, Tracks: mapping})
+	a.answered(ctx, m.Publisher)
 	a.log.Info().Str("publisher", m.Publisher.Id).Stringer("origin", m.Origin.Type).Str("from", m.Origin.ID).
 		Int("tracks", len(a.hub.Tracks())).Bool("continued", !fresh).Msg("stream has a publisher")
 }
