@@ -81,7 +81,7 @@ func TestAPeerThatNeverStopsIsLeftBehindAtDrainMax(t *testing.T) {
 }
 
 func TestTheSameStreamTakesItsDrainingPairBack(t *testing.T) {
-	f := newFixture(t, actortest.Runtime(), 4, nil)
+	f := newFixture(t, actortest.Runtime(), 6, nil)
 	video, audio := f.lease(1, "a"), f.lease(2, "a")
 	stale := make(chan error, 1)
 	go func() { // an owner that forgot a read loop
@@ -112,8 +112,11 @@ func TestTheSameStreamTakesItsDrainingPairBack(t *testing.T) {
 	n, _ = d.Discard(again.RTP, 10)
 	require.Zero(t, n)
 
-	// Another stream, and another purpose of the same one, get another pair.
+	// Another stream, another purpose of the same one, and who wants no pair of old, get another pair.
 	f.release(again)
+	fresh := f.ask(7, "a")
+	fresh.Fresh = true
+	require.NotEqual(t, again.Port, f.granted(fresh).Port)
 	require.NotEqual(t, again.Port, f.lease(5, "b").Port)
 	m := f.ask(6, "a")
 	m.Purpose = portpool.PurposeRTSPPlay

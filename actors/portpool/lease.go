@@ -93,7 +93,7 @@ func (p *pool) acquire(m *LeasePair, now time.Time) (ports.Slot, Bound, *Refused
 	case m.Port != 0:
 		return p.acquireWanted(m, now)
 	}
-	if s, ok := p.ledger.Kept(tenant(m.Stream, m.Purpose)); ok {
+	if s, ok := p.ledger.Kept(tenant(m.Stream, m.Purpose)); ok && !m.Fresh {
 		bound, err := p.takeBack(s, m)
 		if err == nil {
 			return s, bound, nil

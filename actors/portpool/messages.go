@@ -34,6 +34,7 @@ type LeasePair struct {
 	Purpose Purpose
 	Sockets ports.Sockets // which sides to bind
 	Port    uint16        // 0 = any; else the even port of the wanted slot, which must lie in the range
+	Fresh   bool          // with Port 0: do not take the stream's draining pair back, because its peer refuses the ports of old
 	Bind    netip.Addr    // zero = pool.bind
 	Peer    string        // who will send to it, for the log and the table; may be empty
 }

@@ -102,7 +102,7 @@ func (a *proxyActor) closePull(ctx actor.Context, act closePull) {
 func (a *proxyActor) leasePair(ctx actor.Context, act leasePair) {
 	ctx.Request(a.opts.Pool, &portpool.LeasePair{
 		Owner: a.self, ID: leaseID(act.track), Stream: a.def.Key, Purpose: portpool.PurposeRTSPPull,
-		Sockets: ports.UDPPair, Port: act.port, Peer: rtsp.SafeURL(a.def.URL),
+		Sockets: ports.UDPPair, Port: act.port, Fresh: act.fresh, Peer: rtsp.SafeURL(a.def.URL),
 	})
 }
 

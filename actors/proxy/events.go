@@ -74,6 +74,7 @@ type (
 	leasePair struct {
 		track int
 		port  uint16 // 0 = any
+		fresh bool   // any but the ports of old
 	}
 	// keep makes the sockets of the grant at hand the track's.
 	keep struct{ track int }
@@ -94,7 +95,7 @@ type (
 	}
 	// closePull ends the pull: closed.
 	closePull struct{ attempt uint64 }
-	// detach gives the publisher's role up; of pid when set, else of the stream we publish.
+	// detach gives the publisher's role up; of pid when set, else of the stream that we publish or, with final, have published last.
 	detach struct {
 		pid    *actor.PID
 		reason actors.CloseReason

@@ -67,8 +67,10 @@ type state struct {
 	leases   map[int]*lease // by track; present: asked for
 	given    map[int]uint64 // by track: epoch of the lease that was given back last
 	ports    []uint16       // by track: what to ask the pool for, 0 = any
+	fresh    bool           // the source failed with the ports of old: any but those
 	tcpOnly  bool           // UDP brought nothing from this source
 	attached bool           // the stream is ours
+	awaited  bool           // the stream was ours, and may be waiting for us to come back
 	publish  int            // Publish requests without an answer
 	replaced bool           // the old stream has been ended in this attempt
 
@@ -185,7 +187,7 @@ func (s *state) lease() []action {
 			l.asked = s.ports[track]
 		}
 		s.leases[track] = l
-		actions = append(actions, leasePair{track, l.asked})
+		actions = append(actions, leasePair{track, l.asked, s.fresh})
 	}
 	return actions
 }
@@ -224,7 +226,7 @@ func (s *state) onRefused(now time.Time, e refused) []action {
 	switch {
 	case l.asked != 0 && wantedPortGone(e.err):
 		l.asked = 0 // the port of old is not to be had: any other will do
-		return []action{leasePair{e.track, 0}}
+		return []action{leasePair{e.track, 0, s.fresh}}
 	case s.rtpType == rtpAuto:
 		return append(s.releaseAll(), append([]action{note{"no ports for UDP, pulling over TCP", e.err}}, s.askToPublish()...)...)
 	default:
@@ -294,11 +296,11 @@ func (s *state) onPlayed(now time.Time, e played) []action {
 	}
 	if e.err != nil {
 		// A source that still serves the session of a server which was killed may refuse the ports of old for as long as that session lives.
-		s.ports = nil
+		s.ports, s.fresh = nil, true
 		return s.fail(e.err)
 	}
 	s.phase, s.err, s.since, s.transport = phasePlaying, nil, now, e.transport
-	s.failed, s.retries = 0, 0
+	s.failed, s.retries, s.fresh = 0, 0, false
 	s.plays++
 	actions := []action{unschedule{}}
 	if ports := s.leasedPorts(); len(ports) > 0 {
@@ -324,7 +326,7 @@ func (s *state) onStreamEnded(e streamEnded) []action {
 	if !s.attached {
 		return nil
 	}
-	s.attached = false
+	s.attached, s.awaited = false, false
 	switch e.reason {
 	case actors.ReasonKicked, actors.ReasonDeleted, actors.ReasonNoReader:
 		// It was ended on purpose: nobody wants it back.
@@ -368,8 +370,8 @@ func (s *state) close() []action {
 func (s *state) onClosed(now time.Time) []action {
 	actions := s.releaseAll()
 	last := s.final || (s.plays == 0 && !s.reported && s.firstIsLast) || (s.retryCount >= 0 && s.retries >= s.retryCount)
-	if s.attached {
-		s.attached = false
+	if s.attached || (last && s.awaited) {
+		s.attached, s.awaited = false, !last
 		reason := actors.ReasonSourceLost
 		if s.final {
 			reason = s.reason

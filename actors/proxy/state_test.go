@@ -57,6 +57,9 @@ func describe(act action) string {
 	case connect:
 		return fmt.Sprintf("connect/%d", a.attempt)
 	case leasePair:
+		if a.fresh {
+			return fmt.Sprintf("lease/%d:fresh", a.track)
+		}
 		return fmt.Sprintf("lease/%d:%d", a.track, a.port)
 	case keep:
 		return fmt.Sprintf("keep/%d", a.track)
@@ -161,6 +164,18 @@ func TestStateLeasesBeforeItSignals(t *testing.T) {
 	m.do("lease/0:30004 lease/1:30002", tick{}, m.describe(2))
 }
 
+// A camera that still serves the session of a server which was killed refuses its ports until that session ends there.
+func TestStateTakesOtherPortsWhenThoseOfOldFail(t *testing.T) {
+	m := newMachine(t, func(s *settings) { s.rtpType = rtpUDP })
+	m.s.ports = []uint16{30000, 30002}
+	m.do("lease/0:30000 lease/1:30002", begin{}, m.describe(1))
+	m.do("play/udp", granted{0, 1, 30000}, granted{1, 2, 30002}, published{})
+	m.do("close/1", played{attempt: 1, err: errSource})
+	m.do("lease/0:fresh lease/1:fresh", closed{1}, tick{}, m.describe(2))
+	m.do("ports/[30004 30006]", granted{0, 3, 30004}, granted{1, 4, 30006}, published{}, played{attempt: 2, transport: "udp"})
+	m.do("lease/0:30004 lease/1:30006", ended{2, errSource}, closed{2}, tick{}, m.describe(3))
+}
+
 func TestStateRefusalEndsTheAttempt(t *testing.T) {
 	m := newMachine(t, func(s *settings) { s.rtpType, s.firstIsLast = rtpUDP, true })
 	m.s.ports = []uint16{30000, 30002}
@@ -258,7 +273,8 @@ func TestStateRetryCount(t *testing.T) {
 			m.do("", tick{}, m.describe(attempt+1), published{}, played{attempt: attempt + 1})
 		}
 		m.do("detach/source_lost in/2s", ended{4, errSource}, closed{4})
-		m.do("over/no luck", tick{}, described{attempt: 5, err: errSource}, closed{5})
+		// The stream does not have to wait any longer.
+		m.do("detach/source_lost! over/no luck", tick{}, described{attempt: 5, err: errSource}, closed{5})
 	})
 }
 
