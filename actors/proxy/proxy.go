@@ -77,6 +77,7 @@ type proxyActor struct {
 	granted  map[int]*portpool.PairLeased
 	sockets  map[int]*portpool.PairLeased // leases in use, by track
 	attached *stream.Attached
+	former   *actor.PID     // the stream that was attached before
 	work     sync.WaitGroup // goroutines of the present pull
 	timer    *time.Timer
 	serial   uint64
@@ -268,12 +269,14 @@ func (a *proxyActor) publish(ctx actor.Context) {
 func (a *proxyActor) detach(ctx actor.Context, act detach) {
 	to := act.pid
 	if to == nil {
-		if a.attached == nil {
+		if a.attached != nil {
+			a.former = a.attached.Stream
+			ctx.Unwatch(a.former)
+			a.attached = nil
+		}
+		if to = a.former; to == nil {
 			return
 		}
-		to = a.attached.Stream
-		a.attached = nil
-		ctx.Unwatch(to)
 	}
 	ctx.Send(to, &stream.Detach{Publisher: a.self, Reason: act.reason, Final: act.final})
 }
