@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -131,6 +132,7 @@ func (h *hook) Receive(ctx actor.Context) {
 	case *deadlineDue:
 		if m.from == h && !m.task.over {
 			h.stats.Failed++
+			h.logFailure(&FailedError{Name: m.task.name, URL: shownURL(m.task.url), Tries: m.task.tries, Err: ErrDeadline})
 			h.answer(ctx, m.task, &Answer{Err: ErrDeadline})
 		}
 	}
@@ -148,7 +150,7 @@ func (h *hook) onStarted(ctx actor.Context) {
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
 		}
 	}
-	h.client = &http.Client{Transport: transport}
+	h.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // release ends every request and answers every question. It waits for the goroutines, which end at once because their context has.
@@ -197,15 +199,25 @@ func (h *hook) onAsk(ctx actor.Context, m *Ask) {
 		return
 	case h.asks.full():
 		h.stats.Dropped++
+		h.logFailure(&FailedError{Name: m.Name, URL: shownURL(url), Err: ErrBusy})
 		ctx.Respond(&Answer{ID: m.ID, Asked: true, Code: -1, Message: ErrBusy.Error(), Err: ErrBusy})
 		return
 	}
 	t := &task{name: m.Name, url: url, body: maps.Clone(m.Body), asker: asker, id: m.ID}
-	if m.Deadline > 0 {
-		t.deadline = time.AfterFunc(m.Deadline, func() { h.root.Send(h.self, &deadlineDue{h, t}) })
+	wait := m.Deadline
+	if wait <= 0 {
+		wait = h.patience()
 	}
+	t.deadline = time.AfterFunc(wait, func() { h.root.Send(h.self, &deadlineDue{h, t}) })
 	h.asks.push(t)
 	h.pump(h.asks)
+}
+
+// patience is the deadline of a question that has none: what its tries may take at worst. It ends the wait of one that stands in line behind others; the
+// extra lets the last try of one that did not tell its own failure.
+func (h *hook) patience() time.Duration {
+	c := h.Config.Hook
+	return time.Duration(c.Retry+1)*c.Timeout + time.Duration(c.Retry)*c.RetryDelay + time.Second
 }
 
 func (h *hook) onNotify(m *Notify) {
@@ -301,6 +313,10 @@ func (h *hook) answer(ctx actor.Context, t *task, a *Answer) {
 	a.ID, a.Asked = t.id, true
 	if a.Err != nil {
 		a.Code, a.Message = -1, a.Err.Error()
+		var failed *FailedError
+		if errors.As(a.Err, &failed) {
+			a.Message = forViewers(failed.Err)
+		}
 	}
 	ctx.Send(t.asker, a)
 }

@@ -8,7 +8,7 @@ type Ask struct {
 	ID       uint64         // chosen by the asker, returned in the answer
 	Name     string         // hook name, for instance "on_play"
 	Body     map[string]any // read by the hook actor only after the send; the sender keeps no reference
-	Deadline time.Duration  // 0 = hook.timeoutSec and its retries
+	Deadline time.Duration  // from the send on, waiting in line included; 0 = what hook.timeoutSec, hook.retry and hook.retry_delay allow, and a second
 }
 
 // Answer is the reply to [Ask].
@@ -16,7 +16,7 @@ type Answer struct {
 	ID      uint64
 	Asked   bool           // false: the hook is off, the default applies
 	Code    int            // the receiver's integer code; 0 allows
-	Message string         // why not, as ZLMediaKit words it: [auth failed]: code:401 msg:"..."
+	Message string         // why not, as ZLMediaKit words it: [auth failed]: code:401 msg:"..."; fit for viewers, names no receiver
 	Body    map[string]any // the whole reply
 	Err     error          // transport or format failure after all tries ([FailedError]), or [ErrBusy], [ErrDeadline], [ErrClosed]; counts as refusal
 }
