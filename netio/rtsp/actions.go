@@ -67,11 +67,11 @@ type MapChannels struct {
 	Channels [2]int // of RTP and RTCP
 }
 
-// StartRecord begins to take packets, StopRecord ignores them until the next StartRecord.
-type (
-	StartRecord struct{}
-	StopRecord  struct{}
-)
+// StartRecord begins to take packets.
+type StartRecord struct{}
+
+// StopRecord ignores packets until the next StartRecord.
+type StopRecord struct{}
 
 // Leave undoes everything that the session holds of its stream: reader, publisher role, port pairs. The connection stays.
 type Leave struct{ Cause CloseCause }
