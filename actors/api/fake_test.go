@@ -129,7 +129,9 @@ func (w *world) receive(ctx actor.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mute {
-		w.unanswered++
+		if ctx.Sender() != nil { // a question, not a message of the library such as Started
+			w.unanswered++
+		}
 		return
 	}
 	switch m := ctx.Message().(type) {
