@@ -50,7 +50,9 @@ func (p parts) poolProps() *actor.Props {
 }
 
 func (p parts) hookProps() *actor.Props {
-	return hook.Props(hook.Options{Runtime: p.process.runtime, Config: p.plan.config})
+	return hook.Props(hook.Options{
+		Runtime: p.process.runtime, Config: p.plan.config, ServerID: p.process.identity.Load().serverID, Index: &p.process.hookIndex,
+	})
 }
 
 func (p parts) streamsProps(e *api.Engine, out *fanout.Pool) *actor.Props {

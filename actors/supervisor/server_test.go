@@ -57,7 +57,7 @@ func newServer(t *testing.T, pairs int) *server {
 			"rtp_proxy.port_range":  fmt.Sprintf(`"%d-%d"`, low, low+2*pairs-1),
 			"state.dir":             strconv.Quote(filepath.Join(dir, "state")),
 			"log.level":             `"warn"`,
-			"proxy.retry_delay_min": "100",
+			"proxy.retry_delay_min": `"100ms"`,
 		},
 	}
 	return s

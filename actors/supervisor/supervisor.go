@@ -94,6 +94,12 @@ func (a *supervisorActor) Receive(ctx actor.Context) {
 		ctx.Respond(&actors.ConfigTaken{Owner: "supervisor"})
 	case *reload.Verdict:
 		a.process.notify.reloaded() // the answer to a reload by signal; the reload actor has logged it
+	case *actor.Stopping:
+		if a.phase != phaseEnding {
+			// The children end now, and none of them is to be made anew.
+			a.phase = phaseEnding
+			a.process.fail(errors.New("the supervisor ended by itself, see its panic in the log"))
+		}
 	case *actor.Stopped:
 		a.onStopped()
 	case *Restarted:
@@ -355,9 +361,6 @@ func (a *supervisorActor) stopLast(ctx actor.Context) {
 
 // onStopped closes what the process owned and lets Run return.
 func (a *supervisorActor) onStopped() {
-	if a.phase != phaseEnding {
-		a.process.fail(errors.New("the supervisor ended by itself, see its panic in the log"))
-	}
 	if a.plan != nil {
 		a.plan.doors.close()
 	}
