@@ -21,6 +21,7 @@ type registry struct {
 	entries map[string]*entry // by key
 	byPID   map[string]*entry // by PID id of the running proxy
 	epochs  uint64            // proxies spawned so far
+	ended   bool              // this actor is stopping, and its children with it
 	ending  bool
 }
 
@@ -251,6 +252,9 @@ func (a *registry) onTerminated(ctx actor.Context, who *actor.PID) {
 	}
 	delete(a.byPID, who.Id)
 	e.pid = nil
+	if a.ended {
+		return
+	}
 	if e.doomed {
 		a.settle(ctx, e)
 		return
@@ -313,6 +317,7 @@ func (a *registry) answerRemovers(ctx actor.Context, e *entry, err error) {
 
 // release answers everyone who waits; the proxies end as children do.
 func (a *registry) release(ctx actor.Context) {
+	a.ended = true
 	a.ending = true
 	for _, e := range a.entries {
 		a.stopRespawn(e)
