@@ -159,7 +159,9 @@ func TestOpenUDPRefusals(t *testing.T) {
 	require.ErrorIs(t, stranger.opened().Err, stream.ErrNotReader)
 
 	one.open(a.Stream, 0)
-	two.open(a.Stream, 0)
+	one.Request(a.Stream, &stream.OpenUDP{Reader: two.PID})
+	one.Request(a.Stream, &stream.GetStream{})
+	require.Equal(t, 2, actortest.Expect[*stream.Snapshot](t, one.Probe).ReaderCount) // both have been taken in
 	m := pool.asked()
 	why := &portpool.RefusedError{Reason: portpool.ReasonExhausted}
 	w.rt.System.Root.Send(m.Owner, &portpool.LeaseRefused{ID: m.ID, Err: why})
