@@ -174,7 +174,16 @@ func (p *program) showDemo(ctx context.Context, ready supervisor.Ready, source *
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(p.out, "\nWatch:  ffplay -rtsp_transport tcp %s\nPorts:  berth ports --url http://%s --secret %s\n\nCtrl-C ends it.\n",
+	var pool poolReply
+	if err := server.call(ctx, "getPortPool", nil, &pool); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(p.out, "\nThe port pool %s has %d of %d pairs leased: two a stream pulled over UDP, none over TCP, and none for viewers over TCP.\n\n",
+		pool.Data.Range, pool.Data.States["leased"], pool.Data.Pairs)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "Watch:  ffplay -rtsp_transport tcp %s\nPorts:  berth ports --url http://%s --secret %s\n\nCtrl-C ends it.\n",
 		play(pulls[0]), ready.HTTP, ready.Secret)
 	return err
 }

@@ -116,7 +116,7 @@ func (p *program) printPool(pool *poolPicture, all bool) error {
 	if all && len(pool.Slots) > 0 {
 		_, _ = fmt.Fprint(table, "\nPORTS\tSTATE\tSTREAM\tPURPOSE\tPEER\tSINCE\tLATE\n")
 		for _, s := range pool.Slots {
-			_, _ = fmt.Fprintf(table, "%d-%d\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Port, s.Port+1, s.State, orDash(s.Stream), orDash(s.Purpose), orDash(s.Peer),
+			_, _ = fmt.Fprintf(table, "%d-%d\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Port, s.Port+1, s.State, orDash(shortStream(s.Stream)), orDash(s.Purpose), orDash(s.Peer),
 				time.Unix(s.Since, 0).Format(time.DateTime), s.Late)
 		}
 	}
@@ -143,12 +143,15 @@ type holder struct {
 	pairs           int
 }
 
+// shortStream leaves out the virtual host that stands for none.
+func shortStream(key string) string { return strings.TrimPrefix(key, "__defaultVhost__/") }
+
 // holders counts the leased pairs by stream and purpose, the largest first.
 func holders(slots []poolSlot) []holder {
 	count := map[holder]int{}
 	for _, s := range slots {
 		if s.State == "leased" {
-			count[holder{stream: s.Stream, purpose: s.Purpose}]++
+			count[holder{stream: shortStream(s.Stream), purpose: s.Purpose}]++
 		}
 	}
 	var out []holder

@@ -43,7 +43,7 @@ func TestAFullRangeRaisedAndReloaded(t *testing.T) {
 		require.Len(t, d.playing(), pulls)
 		return text
 	}
-	require.NotContains(t, refusal(), "full restart")
+	require.NotContains(t, refusal(), wide)
 
 	// Raised in the file and reloaded: every answer says that it waits.
 	d.set("rtp_proxy.port_range", fmt.Sprintf("%q", wide))
