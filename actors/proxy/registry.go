@@ -21,8 +21,7 @@ type registry struct {
 	entries map[string]*entry // by key
 	byPID   map[string]*entry // by PID id of the running proxy
 	epochs  uint64            // proxies spawned so far
-	ended   bool              // this actor is stopping, and its children with it
-	ending  bool
+	ending  bool              // this actor is stopping, and its children with it
 }
 
 // entry is one definition.
@@ -252,9 +251,6 @@ func (a *registry) onTerminated(ctx actor.Context, who *actor.PID) {
 	}
 	delete(a.byPID, who.Id)
 	e.pid = nil
-	if a.ended {
-		return
-	}
 	if e.doomed {
 		a.settle(ctx, e)
 		return
@@ -317,7 +313,6 @@ func (a *registry) answerRemovers(ctx actor.Context, e *entry, err error) {
 
 // release answers everyone who waits; the proxies end as children do.
 func (a *registry) release(ctx actor.Context) {
-	a.ended = true
 	a.ending = true
 	for _, e := range a.entries {
 		a.stopRespawn(e)
