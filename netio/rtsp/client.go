@@ -34,12 +34,11 @@ type Pull struct {
 
 	done chan struct{}
 
-	packets, bytes, lost, invalid atomic.Uint64
-	began                         time.Time    // what last counts from, so that a step of the wall clock is no silence
-	last                          atomic.Int64 // arrival of the last packet, nanoseconds since began, 0 before the first
-	detached                      chan struct{}
-	detach                        sync.Once
-	first                         chan struct{} // closed at the first packet of the present transport
+	invalid  atomic.Uint64 // what the library could not read
+	began    time.Time     // what last counts from, so that a step of the wall clock is no silence
+	last     atomic.Int64  // arrival of the last packet, nanoseconds since began, 0 before the first
+	detached chan struct{} // closed when the sink takes no more
+	detach   sync.Once
 }
 
 // NewPull checks the URL and prepares a pull; nothing is sent yet. The error is a *PullError with PullBadURL.
@@ -167,7 +166,12 @@ func (p *Pull) Transport() string {
 
 // Stats returns the counters, at any time.
 func (p *Pull) Stats() PullStats {
-	s := PullStats{Packets: p.packets.Load(), Bytes: p.bytes.Load(), Lost: p.lost.Load(), Invalid: p.invalid.Load()}
+	s := PullStats{Invalid: p.invalid.Load()}
+	if session := p.current(); session != nil {
+		if m := session.media(); m != nil {
+			m.stats(&s)
+		}
+	}
 	if last := p.last.Load(); last != 0 {
 		s.Last = p.began.Add(time.Duration(last))
 	}

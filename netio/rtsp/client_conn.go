@@ -3,11 +3,9 @@ package rtsp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -106,81 +104,3 @@ func (d *pullDialer) limitWrites(t time.Time) {
 		d.conn.limitWrites(t)
 	}
 }
-
-// pullSocket lends a leased UDP socket to the library, which may close what it listens on: here that only wakes its reader. Afterwards the socket is not touched
-// any more, since it may have another user by then.
-type pullSocket struct {
-	conn *net.UDPConn
-
-	mu     sync.Mutex
-	closed bool
-}
-
-var errPullSocketClosed = errors.New("the borrowed socket was given back")
-
-// ReadFrom implements net.PacketConn.
-func (s *pullSocket) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, addr, err := s.conn.ReadFrom(b)
-	if s.isClosed() {
-		return 0, nil, errPullSocketClosed
-	}
-	return n, addr, err
-}
-
-// WriteTo implements net.PacketConn.
-func (s *pullSocket) WriteTo(b []byte, addr net.Addr) (int, error) {
-	if s.isClosed() {
-		return 0, errPullSocketClosed
-	}
-	return s.conn.WriteTo(b, addr)
-}
-
-func (s *pullSocket) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
-// Close implements net.PacketConn.
-func (s *pullSocket) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	return s.conn.SetDeadline(time.Unix(1, 0)) // long past: wakes the reader
-}
-
-func (s *pullSocket) unlessClosed(do func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errPullSocketClosed
-	}
-	return do()
-}
-
-// LocalAddr implements net.PacketConn.
-func (s *pullSocket) LocalAddr() net.Addr { return s.conn.LocalAddr() }
-
-// SetDeadline implements net.PacketConn.
-func (s *pullSocket) SetDeadline(t time.Time) error {
-	return s.unlessClosed(func() error { return s.conn.SetDeadline(t) })
-}
-
-// SetReadDeadline implements net.PacketConn.
-func (s *pullSocket) SetReadDeadline(t time.Time) error {
-	return s.unlessClosed(func() error { return s.conn.SetReadDeadline(t) })
-}
-
-// SetWriteDeadline implements net.PacketConn.
-func (s *pullSocket) SetWriteDeadline(t time.Time) error {
-	return s.unlessClosed(func() error { return s.conn.SetWriteDeadline(t) })
-}
-
-// SetReadBuffer is what the library asks of a UDP socket; the size is the pool's business.
-func (s *pullSocket) SetReadBuffer(int) error { return nil }
-
-// SyscallConn is what the library asks of a UDP socket.
-func (s *pullSocket) SyscallConn() (syscall.RawConn, error) { return s.conn.SyscallConn() }

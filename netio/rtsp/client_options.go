@@ -15,6 +15,8 @@ type PullOptions struct {
 	User, Password string
 	// MediaTimeout is how long a playing source may send no packet before the pull ends with PullSilent. 0 means 15 s.
 	MediaTimeout time.Duration
+	// ReportInterval is the distance between RTCP receiver reports. 0 means 5 s.
+	ReportInterval time.Duration
 	// MaxRedirects bounds how often a source may send the pull elsewhere. 0 means 5; negative means never.
 	MaxRedirects int
 	// UserAgent is sent with every request. Empty means "berth".
@@ -30,6 +32,9 @@ type PullOptions struct {
 func (o PullOptions) withDefaults() PullOptions {
 	if o.MediaTimeout == 0 {
 		o.MediaTimeout = 15 * time.Second
+	}
+	if o.ReportInterval == 0 {
+		o.ReportInterval = 5 * time.Second
 	}
 	if o.MaxRedirects == 0 {
 		o.MaxRedirects = 5
@@ -50,7 +55,7 @@ func (o PullOptions) withDefaults() PullOptions {
 type PullSink interface {
 	// WriteRTP takes one whole RTP packet, which is valid until the return. An error that is [hub.ErrDetached] ends the pull; the sink counts all others.
 	WriteRTP(track int, now time.Time, pkt []byte) error
-	// WriteRTCP takes a sender report of the source.
+	// WriteRTCP takes RTCP of the source: sender reports, alone or in a compound packet (RFC 3550 section 6.1), which is valid until the return.
 	WriteRTCP(track int, now time.Time, pkt []byte)
 }
 
@@ -74,9 +79,11 @@ type PlayOptions struct {
 
 // PullStats are the counters of a pull. Sink counts more.
 type PullStats struct {
-	Packets uint64    // RTP packets handed to the sink
-	Bytes   uint64    // bytes of these
-	Lost    uint64    // packets missed by sequence number, after reordering
-	Invalid uint64    // datagrams and frames that could not be read as RTP or RTCP, or had an unknown payload type
-	Last    time.Time // arrival of the last packet, zero before the first
+	Packets   uint64    // RTP packets handed to the sink
+	Bytes     uint64    // bytes of these, as far as the sink took them
+	Lost      uint64    // packets that never came, by sequence number
+	Reordered uint64    // packets over UDP that came before a predecessor
+	Invalid   uint64    // datagrams and frames that could not be read as RTP or RTCP
+	Strangers uint64    // datagrams from somewhere else than the source
+	Last      time.Time // arrival of the last packet, zero before the first
 }

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 
 	"berth/media/hub"
 )
@@ -79,11 +75,13 @@ func (p *Pull) again(ctx context.Context, before *pullSession) (*pullSession, er
 
 // attempt sets up, plays and waits for the first packet.
 func (p *Pull) attempt(ctx context.Context, s *pullSession, opts *PlayOptions) error {
-	p.first = make(chan struct{})
 	if err := s.setup(ctx, opts.Tracks, opts.Pairs); err != nil {
 		return err
 	}
-	p.listen(s, opts)
+	m, err := s.open(func() *pullMedia { return p.listen(s, opts) })
+	if err != nil {
+		return err
+	}
 	if err := s.play(ctx); err != nil {
 		return err
 	}
@@ -99,7 +97,7 @@ func (p *Pull) attempt(ctx context.Context, s *pullSession, opts *PlayOptions) e
 	ended := make(chan error, 1)
 	p.wg.Go(func() { ended <- s.client.Wait() })
 	select {
-	case <-p.first:
+	case <-m.first:
 	case err := <-ended:
 		return err
 	case <-p.detached:
@@ -127,54 +125,11 @@ func udpMayBeToBlame(err error) bool {
 	}
 }
 
-// listen registers for the packets of every track that is set up. The library calls back from one goroutine per UDP socket, or from one for all of TCP.
-func (p *Pull) listen(s *pullSession, opts *PlayOptions) {
-	first, once := p.first, &sync.Once{}
-	for i, t := range s.tracks {
-		track := opts.Tracks[i]
-		if track < 0 {
-			continue
-		}
-		scratch := make([]byte, 0, 2048) // owned by the goroutine of this track's packets
-		s.client.OnPacketRTP(t.media, t.format, func(pkt *rtp.Packet) {
-			scratch = p.receive(opts.Sink, track, pkt, scratch)
-			once.Do(func() { close(first) })
-		})
-		s.client.OnPacketRTCP(t.media, func(pkt rtcp.Packet) {
-			if _, ok := pkt.(*rtcp.SenderReport); !ok {
-				return
-			}
-			if raw, err := pkt.Marshal(); err == nil {
-				opts.Sink.WriteRTCP(track, p.opts.Now(), raw)
-			}
-		})
-	}
-}
-
-// receive hands one packet to the sink. The library has taken it apart; it is laid out again in scratch, which is returned for the next one.
-func (p *Pull) receive(sink PullSink, track int, pkt *rtp.Packet, scratch []byte) []byte {
-	now := p.opts.Now()
-	p.last.Store(max(int64(now.Sub(p.began)), 1))
-	pkt.Header.Padding, pkt.Header.PaddingSize = false, 0 // it is cut off already
-	size := pkt.MarshalSize()
-	if cap(scratch) < size {
-		scratch = make([]byte, 0, 2*size)
-	}
-	n, err := pkt.MarshalTo(scratch[:size])
-	if err != nil {
-		p.invalid.Add(1)
-		return scratch
-	}
-	p.packets.Add(1)
-	p.bytes.Add(uint64(n))
-	if err := sink.WriteRTP(track, now, scratch[:n]); errors.Is(err, hub.ErrDetached) {
-		p.detach.Do(func() { close(p.detached) })
-	}
-	return scratch
-}
-
 // watch waits for the end of a playing pull, and brings it about when the source falls silent.
 func (p *Pull) watch(s *pullSession) {
+	if m := s.media(); m != nil && m.reports {
+		p.wg.Go(func() { m.report(p.ctx) })
+	}
 	ended := make(chan error, 1)
 	p.wg.Go(func() { ended <- s.client.Wait() })
 	timer := time.NewTimer(p.opts.MediaTimeout)

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/sdpunmarshaler"
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
 
@@ -32,6 +34,7 @@ type oddSource struct {
 	// answer makes the response to a request, nil for none. What play returns is sent behind the response to PLAY.
 	answer func(s *oddSource, req *base.Request) *base.Response
 	play   func(conn net.Conn)
+	frame  func(channel int, payload []byte) // takes what comes interleaved
 }
 
 const oddSDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" +
@@ -41,7 +44,7 @@ func newOddSource(t *testing.T, answer func(s *oddSource, req *base.Request) *ba
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &oddSource{t: t, listener: l, answer: answer, play: sendOddPacket}
+	s := &oddSource{t: t, listener: l, answer: answer, play: sendOddPacket, frame: func(int, []byte) {}}
 	s.wg.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -73,6 +76,18 @@ func (s *oddSource) url() string { return "rtsp://" + s.listener.Addr().String()
 func (s *oddSource) serve(conn net.Conn) {
 	br := bufio.NewReader(conn)
 	for {
+		first, err := br.Peek(1)
+		if err != nil {
+			return
+		}
+		if first[0] == '$' {
+			var frame base.InterleavedFrame
+			if frame.Unmarshal(br) != nil {
+				return
+			}
+			s.frame(frame.Channel, frame.Payload)
+			continue
+		}
 		var req base.Request
 		if req.Unmarshal(br) != nil {
 			return
@@ -198,6 +213,109 @@ func TestPullTakesAnyPortWhenNoneIsTold(t *testing.T) {
 	require.NoError(t, pullAll(t, p, sink, pairs))
 	require.Equal(t, 1, sink.count(0))
 	require.Equal(t, "udp", p.Transport())
+}
+
+// Packets over UDP are put back in order, a lost one holds the others up only for a moment, and strangers are not heard.
+func TestPullMendsUDP(t *testing.T) {
+	pullCheckLeaks(t)
+	s := newOddSource(t, ordinary)
+	pairs := pullPairs(t, 1)
+	to := pairs[0].RTP.LocalAddr().(*net.UDPAddr)
+	s.play = func(net.Conn) {
+		from, err := net.DialUDP("udp", nil, to)
+		require.NoError(t, err)
+		stranger, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, to)
+		require.NoError(t, err)
+		_, err = stranger.Write(oddPacket(3))
+		require.NoError(t, err)
+		for _, seq := range []uint16{65534, 0, 65535, 1, 4, 3, 5} { // 2 never comes
+			_, err = from.Write(oddPacket(seq))
+			require.NoError(t, err)
+		}
+		require.NoError(t, errors.Join(from.Close(), stranger.Close()))
+	}
+	p := newTestPull(t, PullOptions{URL: s.url()})
+	sink := newPullSink()
+	sink.gaps = true
+	require.NoError(t, pullAll(t, p, sink, pairs))
+	require.Eventually(t, func() bool { return sink.count(0) == 7 }, pullPatience, time.Millisecond)
+	require.Equal(t, []uint16{65534, 65535, 0, 1, 3, 4, 5}, sink.sequence())
+	stats := p.Stats()
+	require.EqualValues(t, 7, stats.Packets)
+	require.EqualValues(t, 1, stats.Lost)
+	require.EqualValues(t, 1, stats.Strangers)
+	require.NotZero(t, stats.Reordered)
+}
+
+// Receiver reports go out over both transports (RFC 3550 section 6.4.2).
+func TestPullReports(t *testing.T) {
+	t.Run("udp", func(t *testing.T) {
+		pullCheckLeaks(t)
+		local := pullPairs(t, 1)[0] // the source's
+		pairs := pullPairs(t, 1)
+		s := newOddSource(t, func(s *oddSource, req *base.Request) *base.Response {
+			res := ordinary(s, req)
+			if req.Method == base.Setup {
+				res.Header["Transport"] = base.HeaderValue{fmt.Sprintf("%s;server_port=%d-%d", req.Header["Transport"][0],
+					localPort(local.RTP), localPort(local.RTCP))}
+			}
+			return res
+		})
+		s.play = func(net.Conn) {
+			_, err := local.RTP.WriteTo(oddPacket(7), pairs[0].RTP.LocalAddr())
+			require.NoError(t, err)
+		}
+		p := newTestPull(t, PullOptions{URL: s.url(), ReportInterval: 10 * time.Millisecond})
+		require.NoError(t, pullAll(t, p, newPullSink(), pairs))
+
+		buf := make([]byte, 2048)
+		require.NoError(t, local.RTP.SetReadDeadline(time.Now().Add(pullPatience)))
+		n, _, err := local.RTP.ReadFrom(buf)
+		require.NoError(t, err)
+		require.Equal(t, 12, n, "an empty packet opens the way for media")
+		for reported := false; !reported; { // the first packet on the RTCP port opens the way for RTCP
+			require.NoError(t, local.RTCP.SetReadDeadline(time.Now().Add(pullPatience)))
+			n, _, err = local.RTCP.ReadFrom(buf)
+			require.NoError(t, err)
+			reported = hasReport(t, buf[:n], 7)
+		}
+	})
+	t.Run("tcp", func(t *testing.T) {
+		pullCheckLeaks(t)
+		s := newOddSource(t, ordinary)
+		heard := make(chan []byte, 1)
+		s.frame = func(channel int, payload []byte) {
+			if channel == 1 {
+				select {
+				case heard <- payload:
+				default:
+				}
+			}
+		}
+		p := newTestPull(t, PullOptions{URL: s.url(), ReportInterval: 10 * time.Millisecond})
+		require.NoError(t, pullAll(t, p, newPullSink(), nil))
+		select {
+		case raw := <-heard:
+			require.True(t, hasReport(t, raw, 1))
+		case <-time.After(pullPatience):
+			t.Fatal("no report")
+		}
+	})
+}
+
+// hasReport reports whether a compound packet has a reception report about the odd source's packets.
+func hasReport(t *testing.T, raw []byte, highest uint32) bool {
+	t.Helper()
+	packets, err := rtcp.Unmarshal(raw)
+	require.NoError(t, err)
+	for _, packet := range packets {
+		if rr, ok := packet.(*rtcp.ReceiverReport); ok && len(rr.Reports) == 1 {
+			require.EqualValues(t, 7, rr.Reports[0].SSRC)
+			require.Equal(t, highest, rr.Reports[0].LastSequenceNumber&0xffff)
+			return true
+		}
+	}
+	return false
 }
 
 // Nonces expire. The request that meets the new challenge is signed again and repeated, once.

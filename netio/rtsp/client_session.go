@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+
+	"berth/netio/udp"
 )
 
 const (
@@ -34,15 +37,19 @@ type pullSession struct {
 	client *gortsplib.Client
 	auth   pullAuth
 	pairs  map[int]net.PacketConn // lent sockets by local port; filled before SETUP
-	lent   []*pullSocket
 
 	base   *base.URL
 	tracks []pullTrack
 
 	method   base.Method // of the last request; owned by the library's loop
 	location string      // where the source redirects to, "" if it does not; written by the library's loop
-	playing  bool        // the library's loop
 
+	setting int             // the track whose SETUP is under way; written before it is asked for
+	legs    map[int]pullLeg // answers to SETUP over UDP, by track; written by the library's loop
+
+	mu      sync.Mutex
+	closed  bool
+	packets *pullMedia // nil before PLAY
 	closing sync.Once
 }
 
@@ -53,6 +60,7 @@ func newPullSession(p *Pull, target pullTarget) (*pullSession, error) {
 		dialer: &pullDialer{dial: p.opts.Dial, tls: p.opts.TLS},
 		auth:   pullAuth{user: target.user, password: target.password},
 		pairs:  map[int]net.PacketConn{},
+		legs:   map[int]pullLeg{},
 	}
 	s.client = &gortsplib.Client{
 		Scheme:         target.url.Scheme,
@@ -69,7 +77,7 @@ func newPullSession(p *Pull, target pullTarget) (*pullSession, error) {
 		OnResponse:            s.onResponse,
 		OnServerRequest:       s.onServerRequest,
 		OnTransportSwitch:     func(error) {},
-		OnPacketsLost:         func(lost uint64) { p.lost.Add(lost) },
+		OnPacketsLost:         func(uint64) {}, // counted by the Ingest
 		OnDecodeError:         func(error) { p.invalid.Add(1) },
 	}
 	return s, s.client.Start()
@@ -82,9 +90,6 @@ func (s *pullSession) onRequest(req *base.Request) {
 
 func (s *pullSession) onResponse(res *base.Response) {
 	s.auth.challenged(res)
-	if s.playing {
-		return
-	}
 	switch code := res.StatusCode; {
 	case code >= 300 && code < 400 && len(res.Header["Location"]) == 1:
 		// The library would follow without end and take the credentials along. Without the header it reports the status instead.
@@ -97,15 +102,45 @@ func (s *pullSession) onResponse(res *base.Response) {
 	}
 }
 
-// onSetup makes the library accept sources that do not say which ports they send from: the first packet from their address then decides.
+// onSetup notes where a track's packets will come from, and makes the library accept sources that do not say: the first packet from their address then decides.
 func (s *pullSession) onSetup(res *base.Response) {
 	var transport headers.Transport
 	if transport.Unmarshal(res.Header["Transport"]) != nil || transport.Protocol != headers.TransportProtocolUDP {
 		return
 	}
-	if p := transport.ServerPorts; p == nil || p[0] <= 1 || p[1] <= 1 {
-		s.client.AnyPortEnable = true
+	var leg pullLeg
+	if transport.Source2 != nil {
+		leg.source, _ = netip.ParseAddr(*transport.Source2) // a name is left to the library, and is the host we are connected to
 	}
+	if p := transport.ServerPorts; p == nil || p[0] <= 1 || p[1] <= 1 || p[0] > 65535 || p[1] > 65535 {
+		s.client.AnyPortEnable = true
+	} else {
+		leg.ports = [2]uint16{uint16(p[0]), uint16(p[1])}
+	}
+	s.legs[s.setting] = leg
+}
+
+// secure reports whether the tracks that are set up come as SRTP.
+func (s *pullSession) secure() bool {
+	return s.target.url.Scheme == "rtsps" && isSecureMedia(s.tracks[0].media)
+}
+
+// open makes the packet path, unless the session has been closed already.
+func (s *pullSession) open(listen func() *pullMedia) (*pullMedia, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, liberrors.ErrClientTerminated{}
+	}
+	s.packets = listen()
+	return s.packets, nil
+}
+
+// media returns the packet path, nil before there is one.
+func (s *pullSession) media() *pullMedia {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.packets
 }
 
 // onServerRequest answers a source's own keep-alive; the library knows OPTIONS only and ends the connection at anything else.
@@ -149,6 +184,13 @@ func (s *pullSession) guard(ctx context.Context) (release func()) {
 func (s *pullSession) close() {
 	s.closing.Do(func() {
 		s.dialer.limitWrites(time.Now().Add(pullFarewell))
+		s.mu.Lock()
+		s.closed = true
+		m := s.packets
+		s.mu.Unlock()
+		if m != nil {
+			m.ingest.Close()
+		}
 		s.client.Close()
 	})
 }
@@ -168,12 +210,14 @@ func (s *pullSession) describe(ctx context.Context) error {
 	return nil
 }
 
-// lend takes the sockets of a track; the library finds them again by port.
+// lend takes the sockets of a track; the library finds them again by port. It reads from them only where it has to decrypt.
 func (s *pullSession) lend(pair PullPair) {
 	for _, conn := range []*net.UDPConn{pair.RTP, pair.RTCP} {
-		lent := &pullSocket{conn: conn}
-		s.lent = append(s.lent, lent)
-		s.pairs[localPort(conn)] = lent
+		if s.secure() {
+			s.pairs[localPort(conn)] = udp.Borrow(conn)
+		} else {
+			s.pairs[localPort(conn)] = newPullSocket(conn)
+		}
 	}
 }
 
@@ -191,6 +235,7 @@ func (s *pullSession) setup(ctx context.Context, wanted []int, pairs []PullPair)
 		if wanted[i] < 0 {
 			continue
 		}
+		s.setting = i
 		var rtpPort, rtcpPort int
 		if pairs != nil {
 			s.lend(pairs[i])

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"berth/media"
 	"berth/media/hub"
 	"berth/netio/camera"
+	"berth/netio/udp"
 )
 
 // pullPatience bounds waits that only a broken test reaches.
@@ -46,6 +49,8 @@ type pullSinkFake struct {
 	packets map[int]int
 	reports map[int]int
 	last    map[int]uint16
+	order   []uint16
+	gaps    bool // sequence numbers may jump
 	broken  error
 	err     error // returned from WriteRTP
 }
@@ -61,10 +66,13 @@ func (s *pullSinkFake) WriteRTP(track int, _ time.Time, raw []byte) error {
 	if err := pkt.Unmarshal(raw); err != nil {
 		s.broken = err
 	}
-	if n := s.packets[track]; n > 0 && pkt.SequenceNumber != s.last[track]+1 {
+	if n := s.packets[track]; n > 0 && !s.gaps && pkt.SequenceNumber != s.last[track]+1 {
 		s.broken = errors.New("sequence numbers are not contiguous")
 	}
 	s.last[track] = pkt.SequenceNumber
+	if s.gaps {
+		s.order = append(s.order, pkt.SequenceNumber)
+	}
 	s.packets[track]++
 	return s.err
 }
@@ -76,6 +84,12 @@ func (s *pullSinkFake) WriteRTCP(track int, _ time.Time, raw []byte) {
 		s.broken = errors.New("not RTCP")
 	}
 	s.reports[track]++
+}
+
+func (s *pullSinkFake) sequence() []uint16 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.order)
 }
 
 func (s *pullSinkFake) count(track int) int {
@@ -130,6 +144,35 @@ func pullPairs(t *testing.T, n int) []PullPair {
 		pairs = append(pairs, PullPair{RTP: a, RTCP: b})
 	}
 	return pairs
+}
+
+// anyPair binds a pair on all addresses of both families.
+func anyPair(t *testing.T) PullPair {
+	t.Helper()
+	for port := uint16(21000); port < 32000; port += 2 {
+		rtp, rtcp, err := udp.BindPair(netip.IPv6Unspecified(), port, udp.Options{})
+		if err == nil {
+			t.Cleanup(func() { _, _ = rtp.Close(), rtcp.Close() })
+			return PullPair{RTP: rtp, RTCP: rtcp}
+		}
+	}
+	t.Fatal("no free pair")
+	return PullPair{}
+}
+
+func TestPullOverUDPFromBothFamilies(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		pullCheckLeaks(t)
+		c := pullCamera(t, camera.Options{Listen: host + ":0"})
+		p := newTestPull(t, PullOptions{URL: c.URL("x")})
+		sink := newPullSink()
+		require.NoError(t, pullAll(t, p, sink, []PullPair{anyPair(t), anyPair(t)}))
+		sink.requireFlow(t, 0, 1)
+		local, peer := p.Endpoints()
+		require.Equal(t, c.Addr().String(), peer.String())
+		require.True(t, local.IsValid())
+		require.NoError(t, p.Close())
+	}
 }
 
 func requireReason(t *testing.T, err error, reason PullReason) *PullError {
@@ -309,6 +352,14 @@ func TestPullOverTLSAndIPv6(t *testing.T) {
 	sink.requireFlow(t, 0, 1)
 	require.True(t, p.CanUDP(), "this camera encrypts its media")
 	https.Client().CloseIdleConnections()
+
+	// SRTP over UDP, between both address families' worth of sockets.
+	secure := newTestPull(t, PullOptions{URL: c.URL("x"), TLS: trust})
+	decrypted := newPullSink()
+	require.NoError(t, pullAll(t, secure, decrypted, []PullPair{anyPair(t), anyPair(t)}))
+	require.Equal(t, "udp", secure.Transport())
+	decrypted.requireFlow(t, 0, 1)
+	require.NoError(t, secure.Close())
 
 	_, err := newTestPull(t, PullOptions{URL: c.URL("x")}).Describe(pullContext(t))
 	requireReason(t, err, PullTLS) // nobody vouches for its certificate
