@@ -99,5 +99,5 @@ func TestAddressInUseIsOneClearError(t *testing.T) {
 	c := spawn(t, nil, "serve", "-c", other.file)
 	require.Equal(t, exitFailed, c.wait())
 	require.Contains(t, c.errOut.String(), fmt.Sprintf("127.0.0.1:%s", d.keys["http.port"]))
-	require.Contains(t, c.errOut.String(), "berth: ")
+	require.Contains(t, c.errOut.String(), "another program listens there")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -199,4 +200,20 @@ func TestVersionSaysWhatItWasBuiltFrom(t *testing.T) {
 	info.Main.Version = "v1.2.3"
 	require.Contains(t, buildOf(info, true).String(), "berth v1.2.3 commit 0123abc with uncommitted changes of 2026-11-22T10:00:00Z (go")
 	require.Contains(t, buildOf(nil, false).String(), "berth (devel) (go")
+}
+
+func TestListenCureFitsTheFault(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{syscall.EADDRINUSE, "another program listens there"},
+		{syscall.EACCES, "below 1024"},
+		{syscall.EADDRNOTAVAIL, "general.listen_ip"},
+		{errors.New("else"), ""},
+	} {
+		got := listenCure(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", c.err)})
+		require.Contains(t, got, c.want)
+		require.Equal(t, c.want == "", got == "")
+	}
 }

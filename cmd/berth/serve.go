@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -59,10 +60,24 @@ func (p *program) serve(ctx context.Context, opts supervisor.Options) error {
 	if errors.Is(err, supervisor.ErrForced) {
 		return &exitError{code: forcedCode(endings), err: err}
 	}
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
+	var listening *net.OpError
+	if errors.As(err, &listening) && listening.Op == "listen" {
+		return fmt.Errorf("%w%s", err, listenCure(listening))
 	}
-	return nil
+	return err
+}
+
+// listenCure says what to do about a listener that could not be opened.
+func listenCure(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return " (another program listens there: stop it, or choose another http.port or rtsp.port)"
+	case errors.Is(err, syscall.EACCES):
+		return " (ports below 1024 need a privilege: choose a higher http.port or rtsp.port, or grant CAP_NET_BIND_SERVICE)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return " (this machine does not have that address: see general.listen_ip)"
+	}
+	return ""
 }
 
 // forcedCode is 128 plus the number of the last signal that arrived, as shells report a process that died of it.
