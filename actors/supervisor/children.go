@@ -41,6 +41,14 @@ type parts struct {
 	endReason   *atomic.Value // actors.CloseReason, set before the children are asked to end
 }
 
+// why says why the children end.
+func (p parts) why() actors.CloseReason {
+	if reason, ok := p.endReason.Load().(actors.CloseReason); ok {
+		return reason
+	}
+	return actors.ReasonCrashed
+}
+
 func (p parts) newFanout() *fanout.Pool {
 	return fanout.New(fanout.Options{Workers: runtime.GOMAXPROCS(0)})
 }
@@ -57,7 +65,7 @@ func (p parts) hookProps() *actor.Props {
 
 func (p parts) streamsProps(e *api.Engine, out *fanout.Pool) *actor.Props {
 	return streams.Props(streams.Options{
-		Runtime: p.process.runtime, Config: p.plan.config, Pool: e.Pool, Hook: e.Hook, Fanout: out,
+		Runtime: p.process.runtime, Config: p.plan.config, Pool: e.Pool, Hook: e.Hook, Fanout: out, EndReason: p.why,
 	})
 }
 
@@ -78,12 +86,7 @@ func (p parts) rtspProps(e *api.Engine, out *fanout.Pool) *actor.Props {
 	return rtspd.Props(rtspd.Options{
 		Runtime: p.process.runtime, Config: p.plan.config, Streams: e.Streams, Pool: e.Pool, Hook: e.Hook, Fanout: out, Listeners: listeners,
 		Server: "berth/" + p.process.opts.Version,
-		EndReason: func() actors.CloseReason {
-			if reason, ok := p.endReason.Load().(actors.CloseReason); ok {
-				return reason
-			}
-			return actors.ReasonCrashed
-		},
+		EndReason: p.why,
 	})
 }
 
