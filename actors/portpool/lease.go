@@ -18,9 +18,10 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 		return
 	}
 	now := p.opts.Now()
-	if o := p.owners.find(m.Owner); o != nil {
+	o := p.owners.find(m.Owner)
+	if o != nil {
 		if s, held := p.ledger.Find(o.number, m.ID); held {
-			p.grant(ctx, s)
+			p.grant(ctx, s, m.ID)
 			return
 		}
 	}
@@ -29,25 +30,27 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 		p.refuse(ctx, m, refused, now)
 		return
 	}
-	o := p.owners.watched(ctx, m.Owner)
+	if o == nil {
+		o = p.owners.watched(ctx, m.Owner)
+	}
 	who := tenant(m.Stream, m.Purpose)
 	p.ledger.Lease(s, ports.Holder{Owner: o.number, ID: m.ID, Tenant: who}, now)
 	p.slots[s] = slot{bound: bound, want: m.Sockets, addr: p.localAddr(m), owner: o, purpose: m.Purpose, peer: m.Peer}
-	p.usage[use{m.Purpose, m.Stream.App}]++
+	p.slots[s].count = p.owners.leased(o, m.Purpose, m.Stream.App)
 	p.stats.granted++
 	if e := p.log.Debug(); e.Enabled() {
 		e.Uint16("port", p.ledger.Port(s)).Stringer("sockets", m.Sockets).Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).
 			Str("peer", m.Peer).Str("owner", m.Owner.Id).Msg("pair leased")
 	}
-	p.grant(ctx, s)
+	p.grant(ctx, s, m.ID)
 	p.alarm.usage(p.ledger.Counts())
 }
 
 // grant tells the owner of leased slot s what it holds.
-func (p *pool) grant(ctx actor.Context, s ports.Slot) {
-	e, b := p.ledger.Entry(s), &p.slots[s]
+func (p *pool) grant(ctx actor.Context, s ports.Slot, id uint64) {
+	b := &p.slots[s]
 	ctx.Send(b.owner.pid, &PairLeased{
-		ID: e.Holder.ID, Epoch: e.Epoch, Port: e.Port, RTP: b.bound.RTP, RTCP: b.bound.RTCP, TCP: b.bound.TCP,
+		ID: id, Epoch: p.ledger.Epoch(s), Port: p.ledger.Port(s), RTP: b.bound.RTP, RTCP: b.bound.RTCP, TCP: b.bound.TCP,
 	})
 }
 
@@ -167,7 +170,7 @@ func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *R
 	if !ok {
 		return ports.None, Bound{}, &RefusedError{Reason: ReasonOutOfRange}
 	}
-	last := p.ledger.Entry(s).Holder.Tenant.Stream
+	last := p.ledger.Tenant(s).Stream
 	own := last == m.Stream && m.Stream.Valid()
 	no := func(reason Reason) (ports.Slot, Bound, *RefusedError) {
 		wait, _ := p.ledger.FreeIn(s, now)

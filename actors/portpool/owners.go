@@ -5,35 +5,73 @@ import "github.com/asynkron/protoactor-go/actor"
 // owner is an actor that was granted a lease and has not ended.
 type owner struct {
 	pid    *actor.PID
-	number uint64 // in the ledger
+	number uint64    // in the ledger
+	use    *useCount // of its last lease: most owners have ports for one thing
 }
 
-type pidKey struct{ address, id string }
+// useCount counts the pairs that one kind of owner holds.
+type useCount struct {
+	purpose Purpose
+	app     string
+	pairs   int
+}
 
-func keyOf(pid *actor.PID) pidKey { return pidKey{pid.Address, pid.Id} }
+type use struct {
+	purpose Purpose
+	app     string
+}
 
 // owners are the actors that the pool watches. One is forgotten when it ends, not when it gives its last lease back, so that one that leases
 // again and again is watched once.
 type owners struct {
-	byPID map[pidKey]*owner
-	last  uint64
+	byID map[string]*owner // by the PID's id: owners are actors of this process
+	last uint64
+	uses map[use]*useCount // pairs leased now, by kind of owner
 }
 
-func newOwners() owners { return owners{byPID: map[pidKey]*owner{}} }
+func newOwners() owners { return owners{byID: map[string]*owner{}, uses: map[use]*useCount{}} }
 
-func (o *owners) find(pid *actor.PID) *owner { return o.byPID[keyOf(pid)] }
+func (o *owners) find(pid *actor.PID) *owner { return o.byID[pid.Id] }
 
 // watched returns the owner of pid, which is watched from now on. When it has ended already, Terminated comes at once.
 func (o *owners) watched(ctx actor.Context, pid *actor.PID) *owner {
-	key := keyOf(pid)
-	if known := o.byPID[key]; known != nil {
+	if known := o.byID[pid.Id]; known != nil {
 		return known
 	}
 	o.last++
 	added := &owner{pid: pid, number: o.last}
-	o.byPID[key] = added
+	o.byID[pid.Id] = added
 	ctx.Watch(pid)
 	return added
 }
 
-func (o *owners) forget(pid *actor.PID) { delete(o.byPID, keyOf(pid)) }
+func (o *owners) forget(pid *actor.PID) { delete(o.byID, pid.Id) }
+
+// leased counts a pair for its kind of owner.
+func (o *owners) leased(by *owner, purpose Purpose, app string) *useCount {
+	count := by.use
+	// A count without pairs may have been forgotten.
+	if count == nil || count.pairs == 0 || count.purpose != purpose || count.app != app {
+		kind := use{purpose, app}
+		if count = o.uses[kind]; count == nil {
+			count = &useCount{purpose: purpose, app: app}
+			o.uses[kind] = count
+		}
+		by.use = count
+	}
+	count.pairs++
+	return count
+}
+
+// maxIdleUses is how many kinds of owner without a pair are remembered.
+const maxIdleUses = 256
+
+// returned takes a pair off its count. Kinds of owner that hold nothing are forgotten when there are many, so that clients which
+// make up application names cost nothing in the long run.
+func (o *owners) returned(count *useCount) {
+	count.pairs--
+	if count.pairs > 0 || len(o.uses) <= maxIdleUses {
+		return
+	}
+	delete(o.uses, use{count.purpose, count.app})
+}

@@ -28,7 +28,6 @@ type pool struct {
 
 	slots  []slot // by ports.Slot
 	owners owners
-	usage  map[use]int // pairs leased now
 	stats  stats
 	alarm  alarm
 
@@ -42,15 +41,10 @@ type slot struct {
 	want    ports.Sockets // sides of the present or last lease; of the try that failed when the slot is foreign
 	addr    netip.Addr    // local address, likewise
 	owner   *owner        // nil unless leased
+	count   *useCount     // of the kind of owner; nil unless leased
 	purpose Purpose       // of the present or last lease
 	peer    string        // likewise
 	drain   drain
-}
-
-// use is a kind of owner, for the list of the largest ones.
-type use struct {
-	purpose Purpose
-	app     string
 }
 
 type stats struct {
@@ -105,7 +99,6 @@ func (p *pool) onStarted(ctx actor.Context) {
 	})
 	p.slots = make([]slot, p.ledger.Len())
 	p.owners = newOwners()
-	p.usage = map[use]int{}
 	p.stats.refused = map[Reason]uint64{}
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
 	p.ticker = newTicker(ctx)

@@ -16,7 +16,7 @@ const staleInput = 1024
 func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 	if m.Owner != nil {
 		if o := p.owners.find(m.Owner); o != nil {
-			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Entry(s).Epoch == m.Epoch {
+			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Epoch(s) == m.Epoch {
 				p.endLease(s, p.opts.Now(), "released")
 			}
 		}
@@ -44,7 +44,6 @@ func (p *pool) onTerminated(_ actor.Context, who *actor.PID) {
 // connections that it accepted are the owner's.
 func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
 	b := &p.slots[s]
-	e := p.ledger.Entry(s)
 	if listener := b.bound.TCP; listener != nil {
 		_ = listener.Close()
 		b.bound.TCP = nil
@@ -60,15 +59,12 @@ func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
 	} else {
 		b.bound.Close()
 	}
-	b.owner = nil
+	p.owners.returned(b.count)
+	b.owner, b.count = nil, nil
 	b.drain = drain{}
 	p.ledger.Release(s, drains, now)
-	kind := use{b.purpose, e.Holder.Tenant.Stream.App}
-	if p.usage[kind]--; p.usage[kind] == 0 {
-		delete(p.usage, kind)
-	}
 	if d := p.log.Debug(); d.Enabled() {
-		d.Uint16("port", e.Port).Str("stream", e.Holder.Tenant.Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
+		d.Uint16("port", p.ledger.Port(s)).Str("stream", p.ledger.Tenant(s).Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
 			Stringer("state", p.ledger.State(s)).Msg("lease ended")
 	}
 	p.alarm.usage(p.ledger.Counts())

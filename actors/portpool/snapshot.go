@@ -52,9 +52,11 @@ func (p *pool) describe(s ports.Slot) Slot {
 
 // largest returns the kinds of owner that hold the most pairs.
 func (p *pool) largest() []Usage {
-	all := make([]Usage, 0, len(p.usage))
-	for kind, n := range p.usage {
-		all = append(all, Usage{Purpose: kind.purpose, App: kind.app, Pairs: n})
+	all := make([]Usage, 0, len(p.owners.uses))
+	for _, count := range p.owners.uses {
+		if count.pairs > 0 {
+			all = append(all, Usage{Purpose: count.purpose, App: count.app, Pairs: count.pairs})
+		}
 	}
 	slices.SortFunc(all, func(a, b Usage) int {
 		return cmp.Or(cmp.Compare(b.Pairs, a.Pairs), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.App, b.App))

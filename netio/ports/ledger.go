@@ -169,6 +169,12 @@ func (l *Ledger) Entry(s Slot) Entry {
 	}
 }
 
+// Epoch returns the epoch of the present lease of slot s, or of the last one; 0 when it never had one.
+func (l *Ledger) Epoch(s Slot) uint64 { return l.slots[s].epoch }
+
+// Tenant returns the present tenant of slot s, or the last one.
+func (l *Ledger) Tenant(s Slot) Tenant { return l.slots[s].holder.Tenant }
+
 // Find returns the slot that owner leased under id.
 func (l *Ledger) Find(owner, id uint64) (Slot, bool) {
 	s, ok := l.byID[leaseKey{owner, id}]
