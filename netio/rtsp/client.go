@@ -208,6 +208,17 @@ func (p *Pull) finish(err error) error {
 	return err
 }
 
+// run starts a goroutine that Close waits for; it reports false, and starts none, once the pull has ended. A goroutine that runs already may start others without it.
+func (p *Pull) run(work func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return false
+	}
+	p.wg.Go(work)
+	return true
+}
+
 // Close ends the pull: a TEARDOWN is sent if there is a session, within a second, and every goroutine is waited for. It may be called again.
 func (p *Pull) Close() error {
 	_ = p.finish(&PullError{Reason: PullClosed, URL: p.target.safe()})
