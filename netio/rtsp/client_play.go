@@ -6,7 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+
 	"berth/media/hub"
+)
+
+// How often, and after which pause (longer each time), a source that answers 503 is asked again.
+const (
+	pullAgainTries = 5
+	pullAgainPause = 100 * time.Millisecond
 )
 
 // Play sets up the tracks and starts them. It returns when the first packet has arrived, or with a *PullError when ctx, which must bound it, ended before that or the source
@@ -20,18 +28,14 @@ func (p *Pull) Play(ctx context.Context, opts PlayOptions) error {
 	}
 	err := p.attempt(ctx, s, &opts)
 	if err != nil && opts.Pairs != nil && opts.OnFallback != nil && ctx.Err() == nil && udpMayBeToBlame(err) {
-		s.close()
-		opts.OnFallback(pullFault(s.target.safe(), err))
-		opts.Pairs = nil
-		s, err = p.again(ctx, s)
-		if err == nil {
-			err = p.attempt(ctx, s, &opts)
-		}
+		s, err = p.overTCP(ctx, s, &opts, pullFault(s.target.safe(), err))
 	}
 	if err != nil {
 		return p.finish(pullFault(p.target.safe(), err))
 	}
-	p.wg.Go(func() { p.watch(s) })
+	if !p.run(func() { p.watch(s) }) {
+		return p.Err()
+	}
 	return nil
 }
 
@@ -61,16 +65,50 @@ func checkPlay(s *pullSession, opts *PlayOptions) error {
 	return nil
 }
 
-// again opens the source once more; it must offer what it offered before, since the sink was made for that.
-func (p *Pull) again(ctx context.Context, before *pullSession) (*pullSession, error) {
-	s, err := p.open(ctx)
+// overTCP is the second attempt, after one over UDP failed because of why. A source that has refused the first SETUP by its status is asked again on the
+// same connection; in all other cases there is a session at the source that must end before another transport can be asked for.
+func (p *Pull) overTCP(ctx context.Context, s *pullSession, opts *PlayOptions, why *PullError) (*pullSession, error) {
+	refused := why.Reason == PullStatus && s.set == 0
+	if !refused {
+		s.close()
+	}
+	opts.OnFallback(why)
+	opts.Pairs = nil
+	if refused {
+		err := p.attempt(ctx, s, opts)
+		if err == nil || pullFault("", err).Reason != PullLost {
+			return s, err
+		}
+		s.close() // it hung up after its refusal
+	}
+	s, err := p.again(ctx, s)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	if !samePullTracks(before.tracks, s.tracks) {
-		return nil, &PullError{Reason: PullChanged, URL: s.target.safe()}
+	return s, p.attempt(ctx, s, opts)
+}
+
+// again opens the source once more; it must offer what it offered before, since the sink was made for that. Some sources need a moment after a
+// session has ended and answer 503 until then.
+func (p *Pull) again(ctx context.Context, before *pullSession) (*pullSession, error) {
+	for tries := 1; ; tries++ {
+		s, err := p.open(ctx)
+		switch {
+		case err == nil && !samePullTracks(before.tracks, s.tracks):
+			return nil, &PullError{Reason: PullChanged, URL: s.target.safe()}
+		case err == nil:
+			return s, nil
+		case pullFault("", err).Status != base.StatusServiceUnavailable || tries == pullAgainTries:
+			return nil, err
+		}
+		pause := time.NewTimer(time.Duration(tries) * pullAgainPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, err
+		}
 	}
-	return s, nil
 }
 
 // attempt sets up, plays and waits for the first packet.
@@ -95,7 +133,9 @@ func (p *Pull) attempt(ctx context.Context, s *pullSession, opts *PlayOptions) e
 		}
 	}
 	ended := make(chan error, 1)
-	p.wg.Go(func() { ended <- s.client.Wait() })
+	if !p.run(func() { ended <- s.client.Wait() }) {
+		return p.Err()
+	}
 	select {
 	case <-m.first:
 	case err := <-ended:

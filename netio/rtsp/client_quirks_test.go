@@ -33,9 +33,13 @@ type oddSource struct {
 
 	// answer makes the response to a request, nil for none. What play returns is sent behind the response to PLAY.
 	answer func(s *oddSource, req *base.Request) *base.Response
+	busy   bool // for the script's own use
 	play   func(conn net.Conn)
 	frame  func(channel int, payload []byte) // takes what comes interleaved
 }
+
+// hangUp is a status that makes the source close the connection in place of an answer.
+const hangUp base.StatusCode = 1
 
 const oddSDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" +
 	"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n"
@@ -98,6 +102,10 @@ func (s *oddSource) serve(conn net.Conn) {
 		res := s.answer(s, &req)
 		if res == nil {
 			continue
+		}
+		if res.StatusCode == hangUp {
+			_ = conn.Close()
+			return
 		}
 		if res.Header == nil {
 			res.Header = base.Header{}
@@ -213,6 +221,43 @@ func TestPullTakesAnyPortWhenNoneIsTold(t *testing.T) {
 	require.NoError(t, pullAll(t, p, sink, pairs))
 	require.Equal(t, 1, sink.count(0))
 	require.Equal(t, "udp", p.Transport())
+}
+
+// A source may hang up after it has refused UDP, and need a moment before it can be opened again.
+func TestPullFallsBackToAnOddSource(t *testing.T) {
+	refuseUDP := func(s *oddSource, req *base.Request) *base.Response {
+		switch {
+		case req.Method == base.Setup && !strings.Contains(req.Header["Transport"][0], "TCP"):
+			return &base.Response{StatusCode: base.StatusUnsupportedTransport}
+		case req.Method == base.Setup && s.count(base.Setup) == 2, // on the connection on which it refused
+			req.Method == base.Describe && s.count(base.Describe) == 3 && s.busy:
+			return &base.Response{StatusCode: hangUp}
+		case req.Method == base.Describe && s.count(base.Describe) == 2 && s.busy:
+			return &base.Response{StatusCode: base.StatusServiceUnavailable}
+		}
+		return ordinary(s, req)
+	}
+	for _, busy := range []bool{false, true} {
+		pullCheckLeaks(t)
+		s := newOddSource(t, refuseUDP)
+		s.busy = busy
+		p := newTestPull(t, PullOptions{URL: s.url()})
+		_, err := p.Describe(pullContext(t))
+		require.NoError(t, err)
+		fell := 0
+		err = p.Play(pullContext(t), PlayOptions{
+			Sink: newPullSink(), Tracks: []int{0}, Pairs: pullPairs(t, 1), OnFallback: func(error) { fell++ },
+		})
+		require.Equal(t, 1, fell)
+		if busy { // a lost connection is not tried again
+			requireReason(t, err, PullLost)
+			require.Equal(t, 3, s.count(base.Describe))
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 3}, []int{s.count(base.Describe), s.count(base.Setup)})
+		require.NoError(t, p.Close())
+	}
 }
 
 // Packets over UDP are put back in order, a lost one holds the others up only for a moment, and strangers are not heard.
@@ -437,7 +482,7 @@ func TestPullWaitsNoLongerThanItMay(t *testing.T) {
 			require.ErrorContains(t, err, "while waiting for")
 
 			p := newTestPull(t, PullOptions{URL: s.url()})
-			result := make(chan error, 1)
+			result, before := make(chan error, 1), s.count(method)
 			go func() {
 				_, err := p.Describe(t.Context())
 				if err == nil {
@@ -445,7 +490,6 @@ func TestPullWaitsNoLongerThanItMay(t *testing.T) {
 				}
 				result <- err
 			}()
-			before := s.count(method)
 			require.Eventually(t, func() bool { return s.count(method) > before }, pullPatience, time.Millisecond)
 			require.NoError(t, p.Close())
 			requireReason(t, <-result, PullClosed)

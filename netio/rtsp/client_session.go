@@ -44,6 +44,7 @@ type pullSession struct {
 	method   base.Method // of the last request; owned by the library's loop
 	location string      // where the source redirects to, "" if it does not; written by the library's loop
 
+	set     int             // tracks that are set up
 	setting int             // the track whose SETUP is under way; written before it is asked for
 	legs    map[int]pullLeg // answers to SETUP over UDP, by track; written by the library's loop
 
@@ -248,6 +249,7 @@ func (s *pullSession) setup(ctx context.Context, wanted []int, pairs []PullPair)
 		if err := pullCause(ctx, err, "the answer to SETUP"); err != nil {
 			return err
 		}
+		s.set++
 	}
 	return nil
 }
