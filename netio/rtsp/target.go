@@ -14,6 +14,9 @@ import (
 // trackControl is the track URL's last element in our SDP, before the track's index.
 const trackControl = "trackID="
 
+// maxNameBytes bounds virtual host, application and stream name, each; names come from strangers and appear in logs, lists and metrics.
+const maxNameBytes = 1024
+
 // target is what a request URL names.
 type target struct {
 	key     media.StreamKey
@@ -43,6 +46,9 @@ func parseTarget(u *base.URL, virtualHosts bool, fallbackHost string) (target, b
 	}
 	if virtualHosts {
 		key.VHost = virtualHost(u.Hostname())
+	}
+	if max(len(key.VHost), len(key.App), len(key.Stream)) > maxNameBytes {
+		return target{}, false
 	}
 	t.key = key
 	host := u.Host
