@@ -34,9 +34,8 @@ type Hub struct {
 	epoch       uint64 // of the chunk in work
 	restarts    uint64
 	firstPacket time.Time
-	reporting   bool          // sender reports are being made
-	clockKnown  bool          // clockOffset is set
-	clockOffset time.Duration // from the source's wall clock to ours
+	reporting   bool // sender reports are being made
+	clock       sourceClock
 	wakers      []Waker
 }
 
@@ -88,7 +87,7 @@ func (h *Hub) Attach(sources []*media.Track) (*Writer, []int, error) {
 			h.start[t].Store(0) // a reader that began before the gap would have to begin again after it
 		}
 	}
-	h.clockKnown = false
+	h.clock = sourceClock{}
 	h.writer = &Writer{hub: h}
 	return h.writer, mapping, nil
 }

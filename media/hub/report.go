@@ -10,10 +10,6 @@ const (
 	reportPatience = 12 * time.Second
 	// reportMinGap is the least distance of a track's reports when a key frame asks for an early one.
 	reportMinGap = time.Second
-	// clockStep is how far the source's clock may be off its own past before it counts as set anew.
-	clockStep = 5 * time.Second
-	// clockSlew is how much of the difference between the source's and our clock's speed is taken up at a report.
-	clockSlew = 2 * time.Millisecond
 	// reportStale is the age of a source's last report from which arrival times are followed again.
 	reportStale = time.Minute
 
@@ -49,12 +45,10 @@ func (h *Hub) learn(t *track, r sourceReport) {
 	t.source.reported = r.at
 	rtp := r.rtp + t.source.tsOffset
 	expected := t.time.at(rtp)
-	if off := r.at.Sub(r.ntp.Add(h.clockOffset)); !h.clockKnown || off > clockStep || off < -clockStep {
-		h.clockKnown, h.clockOffset = true, expected.Sub(r.ntp)
-	} else {
-		h.clockOffset += min(max(off, -clockSlew), clockSlew)
+	if !h.clock.heard(r.ntp, r.at) {
+		h.clock.start(r.ntp, expected, r.at)
 	}
-	t.time.move(r.ntp.Add(h.clockOffset).Sub(expected))
+	t.time.move(h.clock.at(r.ntp).Sub(expected))
 	t.time.lateSet = false
 }
 
