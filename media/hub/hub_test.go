@@ -176,7 +176,7 @@ func TestChunksFollowAccessUnits(t *testing.T) {
 	require.Equal(t, wakeLog{5 * time.Millisecond, 0}, wakes)
 
 	a.sound(epoch.Add(20 * time.Millisecond))
-	require.Equal(t, wakeLog{5 * time.Millisecond, 0, 20 * time.Millisecond}, wakes)
+	require.Equal(t, wakeLog{5 * time.Millisecond, 0, 35 * time.Millisecond}, wakes)
 
 	a.frame(epoch.Add(33*time.Millisecond), slice)
 	chunks, state := drain(t, r)

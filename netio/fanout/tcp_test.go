@@ -425,3 +425,22 @@ func TestNothingIsAllocatedPerViewer(t *testing.T) {
 	allocs := testing.AllocsPerRun(200, round)
 	require.Less(t, allocs, 9.0, "a chunk, now and then a slab, and what the race detector takes out of pools; nothing for each of 20 viewers")
 }
+
+func TestIdleViewersHaveNoGoroutine(t *testing.T) {
+	s := newStream(t, hub.Options{})
+	p := newPool(t, Options{})
+	var viewers []*peer
+	before := runtime.NumGoroutine()
+	for range 50 {
+		conn, viewer := connect(t)
+		viewers = append(viewers, viewer)
+		require.NoError(t, p.NewTCPSink(conn, SinkOptions{}).Play(s.hub.NewReader(hub.ReaderOptions{}), []int{0, 2}))
+	}
+	s.picture(true, 100, 1400)
+	for _, v := range viewers {
+		for range 100 {
+			v.next()
+		}
+	}
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }) // one is asking
+}
