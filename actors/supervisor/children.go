@@ -85,7 +85,7 @@ func (p parts) rtspProps(e *api.Engine, out *fanout.Pool) *actor.Props {
 	}
 	return rtspd.Props(rtspd.Options{
 		Runtime: p.process.runtime, Config: p.plan.config, Streams: e.Streams, Pool: e.Pool, Hook: e.Hook, Fanout: out, Listeners: listeners,
-		Server: "berth/" + p.process.opts.Version,
+		Server:    "berth/" + p.process.opts.Version,
 		EndReason: p.why,
 	})
 }

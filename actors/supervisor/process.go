@@ -26,7 +26,7 @@ type process struct {
 
 	identity   atomic.Pointer[identity]
 	engine     atomic.Pointer[api.Engine] // nil while there is none
-	hookIndex  atomic.Uint64          // numbers hooks through all generations
+	hookIndex  atomic.Uint64              // numbers hooks through all generations
 	breakdowns atomic.Uint64              // generations lost to a panic
 	failure    atomic.Pointer[error]      // why the server ends, nil for an orderly end
 	ended      chan struct{}              // closed when the supervisor has stopped
