@@ -32,6 +32,10 @@ type acceptLoop struct {
 	log         zerolog.Logger
 	root        *actor.RootContext
 	self        *actor.PID
+	now         func() time.Time
+
+	failures int       // since the last report
+	reported time.Time // when failures were logged last; zero before the first
 }
 
 func (l *acceptLoop) run() {
@@ -42,11 +46,8 @@ func (l *acceptLoop) run() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if pause = min(max(2*pause, firstBackOff), lastBackOff); pause == firstBackOff || pause == lastBackOff {
-				l.log.Warn().Err(err).Dur("pause", pause).Str("listen", l.listener.Addr().String()).
-					Msg("cannot accept connections; if descriptors have run out, raise the limit (LimitNOFILE, ulimit -n)")
-			}
-			if !l.wait(pause) {
+			l.onFailure(err)
+			if pause = min(max(2*pause, firstBackOff), lastBackOff); !l.wait(pause) {
 				return
 			}
 			continue
@@ -59,6 +60,19 @@ func (l *acceptLoop) run() {
 		}
 		l.root.Send(l.self, &accepted{incarnation: l.incarnation, conn: conn, listener: l.index})
 	}
+}
+
+// onFailure logs the first failure at once, and then how many there were. Where descriptors are scarce and connections come and go, every other accept fails, so that neither
+// success nor failure means the end of the trouble.
+func (l *acceptLoop) onFailure(err error) {
+	l.failures++
+	now := l.now()
+	if !l.reported.IsZero() && now.Sub(l.reported) < refusalReport {
+		return
+	}
+	l.log.Warn().Err(err).Int("failures", l.failures).Str("listen", l.listener.Addr().String()).
+		Msg("cannot accept connections; if descriptors have run out, raise the limit (LimitNOFILE, ulimit -n)")
+	l.failures, l.reported = 0, now
 }
 
 // wait returns false when the server stops meanwhile.

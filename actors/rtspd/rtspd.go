@@ -85,7 +85,7 @@ func (a *server) onStarted(ctx actor.Context) {
 	for i, listener := range a.opts.Listeners {
 		loop := &acceptLoop{
 			listener: listener, index: i, incarnation: a.incarnation, gate: a.gate, quit: a.quit, log: a.log,
-			root: ctx.ActorSystem().Root, self: ctx.Self(),
+			root: ctx.ActorSystem().Root, self: ctx.Self(), now: a.opts.Now,
 		}
 		a.loops.Go(loop.run)
 		a.log.Info().Str("listen", listener.Addr().String()).Str("protocol", listener.Protocol).Msg("rtsp server listening")

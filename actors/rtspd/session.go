@@ -65,6 +65,7 @@ type (
 type session struct {
 	opts        sessionOptions
 	info        SessionInfo // published through opts.status whenever it changes
+	last        SessionInfo // as it was while there was a stream, for the log
 	log         zerolog.Logger
 	incarnation uint64
 	root        *actor.RootContext
@@ -190,7 +191,7 @@ func (a *session) machineOptions() rtsp.SessionOptions {
 }
 
 func (a *session) onWired(ctx actor.Context, event rtsp.Event) {
-	closed, isClosed := event.(rtsp.PeerClosed)
+	_, isClosed := event.(rtsp.PeerClosed)
 	if a.ended {
 		switch {
 		case isClosed:
@@ -202,15 +203,7 @@ func (a *session) onWired(ctx actor.Context, event rtsp.Event) {
 		}
 		return
 	}
-	if isClosed && closed.Err != nil && isReset(closed.Err) {
-		event = rtsp.PeerClosed{} // a player that is killed; nothing that an operator should look into
-	}
 	a.step(ctx, event)
-}
-
-func isReset(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && !op.Timeout() && !errors.Is(err, rtsp.ErrStalled)
 }
 
 // step feeds the machine and executes what it wants, and then what that led to at once.
@@ -293,6 +286,9 @@ func (a *session) settle(ctx actor.Context) {
 	info.State, info.Transport = a.machine.State().String(), a.machine.Transport().String()
 	info.Stream = a.machine.Key()
 	if info != a.info {
+		if info.Stream != (media.StreamKey{}) && a.machine.State() != rtsp.StateClosed {
+			a.last = info
+		}
 		a.info = info
 		published := info
 		a.opts.status.Store(&published)
@@ -436,7 +432,7 @@ func (a *session) release(ctx actor.Context) {
 
 func (a *session) logEnd() {
 	line := a.log.Info()
-	if a.info.Stream == (media.StreamKey{}) {
+	if a.last.Stream == (media.StreamKey{}) {
 		line = a.log.Debug() // a probe, a scanner or a health check
 	}
 	if a.conn != nil {
@@ -445,8 +441,8 @@ func (a *session) logEnd() {
 	if a.sink != nil {
 		a.totals.out += a.sink.Stats().Bytes
 	}
-	line.Str("reason", string(a.reason)).Str("detail", a.detail).Str("stream", a.info.Stream.Path()).Str("state", a.info.State).
-		Str("transport", a.info.Transport).Dur("duration", a.opts.Now().Sub(a.info.Since)).
+	line.Str("reason", string(a.reason)).Str("detail", a.detail).Str("stream", a.last.Stream.Path()).Str("state", a.last.State).
+		Str("transport", a.last.Transport).Dur("duration", a.opts.Now().Sub(a.info.Since)).
 		Uint64("bytes_in", a.totals.in).Uint64("bytes_out", a.totals.out).
 		Uint64("packets", a.totals.packets).Uint64("dropped", a.totals.dropped).Msg("session closed")
 }

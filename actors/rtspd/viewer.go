@@ -9,6 +9,7 @@ import (
 
 	"berth/actors/stream"
 	"berth/actors/streams"
+	"berth/media"
 	"berth/media/hub"
 	"berth/netio/fanout"
 	"berth/netio/rtsp"
@@ -20,6 +21,7 @@ type viewer struct {
 	pairs  map[int]*stream.UDPOpened // by hub track, those that are open for this viewer
 	tracks []rtsp.PlayTrack
 	reader *hub.Reader     // prepared or playing; nil before PLAY and while paused
+	paused *hub.Reader     // where the viewer stopped; nil unless paused
 	udp    *fanout.UDPSink // while playing over UDP
 	tcp    bool            // playing over the connection
 	count  *viewCount
@@ -38,6 +40,9 @@ type viewCount struct {
 func (c *viewCount) use(r *hub.Reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.now == r {
+		return
+	}
 	if c.now != nil {
 		c.past = addStats(c.past, c.now.Stats())
 		c.past.Lag = 0
@@ -137,12 +142,32 @@ func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 		wanted[i] = t.Track
 	}
 	v.reader = v.hub.NewReader(hub.ReaderOptions{Tracks: wanted, Policy: a.policy()})
+	starts := v.reader.Start()
+	if v.paused != nil {
+		// Sequence numbers must not go back: when no key frame has come since the pause, the viewer goes on where it stopped.
+		if old := v.paused.Start(); goesOn(old, starts) {
+			v.reader, starts = v.paused, old
+		}
+		v.paused = nil
+	}
 	v.count.use(v.reader)
 	var prepared rtsp.PlayPrepared
-	for _, s := range v.reader.Start() {
-		prepared.Starts = append(prepared.Starts, rtsp.PlayStart{Track: s.Track, Known: s.Known, Seq: s.Seq, RTPTime: s.RTPTime})
+	for _, s := range starts {
+		// Sound comes soon, so the estimate of a packet that is still to come is good enough to line it up with the picture; a picture may be seconds away.
+		soon := v.hub.Tracks()[s.Track].Kind != media.KindVideo && v.hub.TrackStats(s.Track).Packets > 0
+		prepared.Starts = append(prepared.Starts, rtsp.PlayStart{Track: s.Track, Known: s.Known || soon, Seq: s.Seq, RTPTime: s.RTPTime})
 	}
 	a.step(ctx, prepared)
+}
+
+// goesOn reports whether a viewer that stopped at old has already seen what a fresh reader would begin with.
+func goesOn(old, fresh []hub.TrackStart) bool {
+	for i := range old {
+		if old[i].Known && i < len(fresh) && fresh[i].Known {
+			return int16(fresh[i].Seq-old[i].Seq) < 0
+		}
+	}
+	return false
 }
 
 // play lets the prepared reader flow.
@@ -182,7 +207,7 @@ func (a *session) playUDP() error {
 	return v.udp.Play(v.reader)
 }
 
-// pause stops the flow. The next PLAY makes a new reader, which begins at the newest key frame.
+// pause stops the flow. The next PLAY begins at the newest key frame, or where this one stopped.
 func (a *session) pause() {
 	v := a.viewer
 	if v.tcp {
@@ -194,7 +219,7 @@ func (a *session) pause() {
 		v.udp.Close()
 		v.udp = nil
 	}
-	v.reader = nil
+	v.paused, v.reader = v.reader, nil
 }
 
 func (a *session) leaveViewer(ctx actor.Context) {
