@@ -55,8 +55,8 @@ func TestLatePacketsProlongTheDrainAndAreTold(t *testing.T) {
 		require.Equal(t, 1, p.Counts[ports.Draining])
 		require.EqualValues(t, 11, p.Late)
 		require.EqualValues(t, 11, p.Slots[0].Late)
-		require.Equal(t, 1, f.log.count("a peer keeps sending"), "once")
-		require.Equal(t, 1, f.log.count(fmt.Sprintf(`"port":%d,"stream":"live/door","purpose":"rtsp_pull","from":"%s"`, l.Port, camera.LocalAddr())))
+		require.Equal(t, 1, f.logged("a peer keeps sending"), "once")
+		require.Equal(t, 1, f.logged(fmt.Sprintf(`"port":%d,"stream":"live/door","purpose":"rtsp_pull","from":"%s"`, l.Port, camera.LocalAddr())))
 		pass(time.Second)
 		p = f.state()
 		require.Equal(t, 1, p.Counts[ports.Cooling])
@@ -163,9 +163,9 @@ func TestForeignPortsAreCondemnedAndComeBack(t *testing.T) {
 		}
 		require.Equal(t, portpool.ReasonExhausted, f.refused(f.ask(9, "a")).Reason)
 		require.Equal(t, ports.Counts{ports.Leased: 3, ports.Foreign: 3}, f.counts())
-		require.Equal(t, 1, f.log.count("another program holds a port of the range; it is tried again later"))
+		require.Equal(t, 1, f.logged("another program holds a port of the range; it is tried again later"))
 		pass(1500 * time.Millisecond)
-		require.Equal(t, 1, f.log.count("more ports of the range are held by other programs"))
+		require.Equal(t, 1, f.logged("more ports of the range are held by other programs"))
 		require.Equal(t, 3, f.counts()[ports.Foreign], "tried after a second, and still held")
 		for _, conn := range foreign {
 			require.NoError(t, conn.Close())
@@ -174,7 +174,7 @@ func TestForeignPortsAreCondemnedAndComeBack(t *testing.T) {
 		require.Equal(t, 3, f.counts()[ports.Foreign])
 		pass(3 * time.Second)
 		require.Equal(t, ports.Counts{ports.Leased: 3, ports.Free: 3}, f.counts(), "tried after two seconds more, and free")
-		require.Positive(t, f.log.count("gave a port of the range back"))
+		require.Positive(t, f.logged("gave a port of the range back"))
 	})
 }
 

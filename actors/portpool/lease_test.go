@@ -212,7 +212,7 @@ func TestRequestsWithoutSenseAreRefused(t *testing.T) {
 	m.Owner = nil
 	f.sendCopy(m)
 	require.Equal(t, ports.Counts{ports.Free: 4}, f.counts())
-	require.Equal(t, 1, f.log.count("without an owner"))
+	require.Equal(t, 1, f.logged("without an owner"))
 	require.EqualValues(t, 3, f.state().Refused["invalid"])
 }
 
@@ -333,7 +333,7 @@ func TestExhaustionExplainsItself(t *testing.T) {
 	f.send(&portpool.SetPendingRange{})
 	require.NotContains(t, f.refused(m).Error(), "waits")
 	require.EqualValues(t, 3, f.state().Refused["exhausted"])
-	require.Equal(t, 1, f.log.count("none reserved port in pool"), "the log says it once a second")
+	require.Equal(t, 1, f.logged("none reserved port in pool"), "the log says it once a second")
 	require.EqualValues(t, 1, f.state().Conflicts)
 	require.Equal(t, pairs-1, f.state().HighWater)
 }
@@ -397,7 +397,7 @@ func TestTheSearchIsBoundedByTimeAndBySlots(t *testing.T) {
 	err = f.refused(f.ask(3, "a"))
 	require.Equal(t, portpool.ReasonExhausted, err.Reason)
 	require.ErrorContains(t, err, "other programs hold most of the range")
-	require.Equal(t, 1, f.log.count("another program holds a port"))
+	require.Equal(t, 1, f.logged("another program holds a port"))
 }
 
 func TestARestartGrantsNothing(t *testing.T) {
@@ -468,7 +468,7 @@ func TestHotKeysAreTaken(t *testing.T) {
 	require.False(t, f.state().Short)
 	f.lease(3, "a")
 	require.True(t, f.state().Short)
-	require.Equal(t, 1, f.log.count("running short"))
+	require.Equal(t, 1, f.logged("running short"))
 }
 
 func TestTheWarningHasHysteresis(t *testing.T) {
@@ -477,21 +477,21 @@ func TestTheWarningHasHysteresis(t *testing.T) {
 	})
 	held := []*portpool.PairLeased{}
 	for id := range uint64(16) {
-		require.Zero(t, f.log.count("running short"), id)
+		require.Zero(t, f.logged("running short"), id)
 		held = append(held, f.lease(id, "a"))
 	}
-	require.Equal(t, 1, f.log.count("running short"))
+	require.Equal(t, 1, f.logged("running short"))
 	f.release(held[15])
 	require.True(t, f.state().Short)
 	f.lease(15, "a")
-	require.Equal(t, 1, f.log.count("running short"), "around the mark it says nothing")
+	require.Equal(t, 1, f.logged("running short"), "around the mark it says nothing")
 	for _, l := range held[:3] {
 		f.release(l)
 	}
 	require.False(t, f.state().Short)
-	require.Equal(t, 1, f.log.count("recovered"))
+	require.Equal(t, 1, f.logged("recovered"))
 	for id := range uint64(3) {
 		f.lease(100+id, "a")
 	}
-	require.Equal(t, 2, f.log.count("running short"))
+	require.Equal(t, 2, f.logged("running short"))
 }

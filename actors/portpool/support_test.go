@@ -181,6 +181,13 @@ func (f *fixture) state() *portpool.Pool {
 	return p
 }
 
+// logged returns how often a text has been logged by what was sent before.
+func (f *fixture) logged(text string) int {
+	f.t.Helper()
+	f.state()
+	return f.log.count(text)
+}
+
 func (f *fixture) counts() ports.Counts {
 	f.t.Helper()
 	return f.state().Counts
