@@ -133,16 +133,6 @@ func (c *child) wait() int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// running reports whether the child has not ended yet.
-func (c *child) running() bool {
-	select {
-	case <-c.exited:
-		return false
-	default:
-		return true
-	}
-}
-
 // eventually polls until the condition holds, and says what was waited for when it never does. A child that ended ends the wait.
 func (c *child) eventually(what string, condition func() bool) {
 	c.t.Helper()
