@@ -507,6 +507,25 @@ func TestStoreFails(t *testing.T) {
 	require.ErrorIs(t, f.add(definition(c, nil)), actors.ErrGone)
 }
 
+// What is queued in a store that panics is dropped without an answer.
+func TestStoreDiesBeforeItAnswers(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	f := newFixture(t, func(f *fixture) {
+		f.store = actortest.SpawnFunc(t, f.rt, "store", func(ctx actor.Context) {
+			if _, put := ctx.Message().(*store.PutProxy); put {
+				asked <- struct{}{}
+			}
+		})
+	})
+	c := startCamera(t, camera.Options{})
+	probe := actortest.NewProbe(t, f.rt, "adder")
+	probe.Request(f.proxies, &AddProxy{Definition: definition(c, nil)})
+	<-asked
+	actortest.Stop(t, f.rt, f.store)
+	require.ErrorIs(t, actortest.Expect[*ProxyAdded](t, probe).Err, actors.ErrGone)
+	require.Empty(t, f.list())
+}
+
 func TestConfigChangesForLaterAttempts(t *testing.T) {
 	f := newFixture(t, func(f *fixture) { f.config.Proxy.RetryDelayMin, f.config.Proxy.RetryDelayMax = time.Hour, time.Hour })
 	c := startCamera(t, camera.Options{})

@@ -13,6 +13,9 @@ import (
 // errStopped answers a RemoveProxy whose end proxies does not live to see.
 var errStopped = errors.New("the engine is being rebuilt; whether the proxy was deleted shows when it is back")
 
+// errStoreFailed answers a write that a failing store has not confirmed.
+var errStoreFailed = fmt.Errorf("the store failed and is opened anew, try again: %w", actors.ErrGone)
+
 // written tells proxies how a write of a definition went.
 type written struct {
 	key    string
@@ -25,20 +28,27 @@ type writeActor struct {
 	store   *actor.PID
 	request any
 	result  written
+	told    bool
 }
 
 func (w *writeActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
+		// What is queued in a store that fails is dropped without a word: only its end tells.
+		ctx.Watch(w.store)
 		ctx.Request(w.store, w.request)
 	case *store.Done:
 		w.finish(ctx, m.Err)
-	case *actor.DeadLetterResponse:
-		w.finish(ctx, fmt.Errorf("store: %w", actors.ErrGone))
+	case *actor.Terminated, *actor.DeadLetterResponse:
+		w.finish(ctx, errStoreFailed)
 	}
 }
 
 func (w *writeActor) finish(ctx actor.Context, err error) {
+	if w.told {
+		return
+	}
+	w.told = true
 	result := w.result
 	result.err = err
 	ctx.Send(ctx.Parent(), &result)

@@ -31,6 +31,7 @@ type job struct {
 	target  *config.Config   // what will be in force when the job succeeds
 	changes []config.Change  // running -> target
 	pending []config.Change  // target -> loaded: what waits for a full restart
+	storing bool             // the store has been asked to keep the overrides and has not answered
 	waiting map[string]bool  // owners that have not answered yet
 	taken   map[string]error // owners that have
 }

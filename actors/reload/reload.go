@@ -20,6 +20,9 @@ import (
 // PoolOwner is the name under which the port pool registers; it also hears which range is pending.
 const PoolOwner = "portpool"
 
+// errStoreFailed rejects an override that a failing store has not confirmed.
+var errStoreFailed = fmt.Errorf("the store failed and is opened anew, try again: %w", actors.ErrGone)
+
 // Options configure the actor.
 type Options struct {
 	Runtime   *actors.Runtime
@@ -94,6 +97,9 @@ func (a *reloadActor) Receive(ctx actor.Context) {
 			a.decide(ctx)
 		}
 	case *actor.Terminated:
+		if a.current != nil && a.current.storing && m.Who.Equal(a.Store) {
+			a.onStored(ctx, &store.Done{Err: errStoreFailed})
+		}
 		a.onOwnerGone(ctx, m.Who)
 	case *actor.Stopping, *actor.Restarting:
 		a.stopTimer()
@@ -157,6 +163,9 @@ func (a *reloadActor) onLoaded(ctx actor.Context, m *loadDone) {
 		a.succeed(ctx)
 	case current.override != nil && !maps.Equal(current.overrides, a.Overrides):
 		// Durable first: an override that is acknowledged must outlive kill -9.
+		// What is queued in a store that fails is dropped without a word: only its end tells.
+		current.storing = true
+		ctx.Watch(a.Store)
 		ctx.Request(a.Store, &store.PutOverrides{Values: served(current.override)})
 	default:
 		a.apply(ctx)
@@ -176,9 +185,11 @@ func served(override map[string]*string) map[string]*string {
 
 func (a *reloadActor) onStored(ctx actor.Context, m *store.Done) {
 	current := a.current
-	if current == nil || current.override == nil || current.target == nil || current.waiting != nil {
+	if current == nil || !current.storing {
 		return // the answer to an undo
 	}
+	current.storing = false
+	ctx.Unwatch(a.Store)
 	if m.Err != nil {
 		a.reject(ctx, fmt.Errorf("keep the override: %w", m.Err), nil)
 		return

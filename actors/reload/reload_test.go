@@ -29,7 +29,10 @@ type site struct {
 	pid     *actor.PID
 	asker   *actortest.Probe
 	stored  map[string]*string // what the fake store was asked to keep
-	full    atomic.Bool        // the store's disk
+	store   *actor.PID
+	full    atomic.Bool  // the store's disk
+	silent  atomic.Bool  // the store does not answer
+	asked   atomic.Int32 // how often the store was asked
 	loads   atomic.Int32
 	gate    chan struct{} // when not nil, a load takes one from it before it begins
 	commits atomic.Int32
@@ -42,7 +45,11 @@ func newSite(t *testing.T, text string) *site {
 	rt := actortest.Runtime()
 	disk := actortest.SpawnFunc(t, rt, "store", func(ctx actor.Context) {
 		m, ok := ctx.Message().(*store.PutOverrides)
+		if ok {
+			s.asked.Add(1)
+		}
 		switch {
+		case s.silent.Load():
 		case ok && s.full.Load():
 			ctx.Respond(&store.Done{Err: errors.New("no space left on device")})
 		case ok:
@@ -50,6 +57,7 @@ func newSite(t *testing.T, text string) *site {
 			ctx.Respond(&store.Done{})
 		}
 	})
+	s.store = disk
 	running, _, err := s.load(nil)
 	require.NoError(t, err)
 	s.asker = actortest.NewProbe(t, rt, "asker")
@@ -262,6 +270,7 @@ func TestManyReloadsAtOnceAreOneOrTwo(t *testing.T) {
 	for range 100 {
 		s.asker.Request(s.pid, &reload.Reload{By: "storm"})
 	}
+	s.state() // ordered behind all of them
 	close(s.gate)
 	for range 100 {
 		require.NoError(t, actortest.Expect[*reload.Verdict](t, s.asker).Err, "everyone who asked is answered")
@@ -296,4 +305,17 @@ func TestAnOwnerThatDiesDoesNotHoldTheVerdict(t *testing.T) {
 	actortest.Await[*actors.ConfigChanged](t, mute)
 	mute.Stop(t)
 	require.NoError(t, actortest.Expect[*reload.Verdict](t, s.asker).Err)
+}
+
+// What is queued in an actor that panics is dropped without an answer.
+func TestAStoreThatFailsRejectsTheOverrideInsteadOfHolding(t *testing.T) {
+	s := newSite(t, "")
+	s.full.Store(true)
+	s.silent.Store(true)
+	s.asker.Request(s.pid, &reload.Override{By: "test", Values: map[string]*string{"general.maxStreamWaitMS": text("4000")}})
+	s.state() // ordered behind the load's begin
+	actortest.Eventually(t, func() bool { return s.asked.Load() > 0 }, "the store has been asked")
+	actortest.Stop(t, actortest.Runtime(), s.store)
+	require.ErrorIs(t, actortest.Expect[*reload.Verdict](t, s.asker).Err, actors.ErrGone)
+	require.NoError(t, s.reload().Err, "the next job must not suffer")
 }
