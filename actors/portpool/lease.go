@@ -42,8 +42,8 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 		e.Uint16("port", p.ledger.Port(s)).Stringer("sockets", m.Sockets).Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).
 			Str("peer", m.Peer).Str("owner", m.Owner.Id).Msg("pair leased")
 	}
-	p.grant(ctx, s, m.ID)
 	p.alarm.usage(p.ledger.Counts())
+	p.grant(ctx, s, m.ID)
 }
 
 // grant tells the owner of leased slot s what it holds.
