@@ -85,7 +85,7 @@ func (a *apiActor) onStarted() {
 	a.http = httpd.New(httpd.Options{
 		Handler: a.service, Limits: limitsOf(a.opts.Config), GetCertificate: a.opts.GetCertificate,
 		Refuse: a.service.refuse, OnAccess: a.service.onAccess, OnPanic: a.service.onPanic, OnFault: a.service.onFault,
-		Now: a.opts.Now,
+		OnAcceptFault: a.service.onAcceptFault, Now: a.opts.Now,
 	})
 	a.service.http = a.http
 	a.http.SetListeners(a.opts.Listeners)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ const (
 	// debugLinesPerSecond and faultLinesPerSecond bound what requests can make the log grow by.
 	debugLinesPerSecond = 100
 	faultLinesPerSecond = 5
+	// acceptFaultReport is how often the log says that connections cannot be accepted, at most.
+	acceptFaultReport = 10 * time.Second
 	// maxDebugBody is how much of a reply api.apiDebug logs, in bytes.
 	maxDebugBody = 4096
 )
@@ -42,6 +45,7 @@ type service struct {
 	metrics   *metrics
 	debugLog  *rate.Limiter
 	faultLog  *rate.Limiter
+	acceptLog *rate.Limiter
 
 	closing  context.Context // ends with close; parent of work that outlives its request
 	shut     context.CancelFunc
@@ -53,6 +57,7 @@ func newService(opts Options) *service {
 	s := &service{
 		opts: opts, log: opts.Log.With().Str("actor", owner).Logger(), failures: newFailures(opts.Now), meter: newMeter(),
 		debugLog: rate.NewLimiter(debugLinesPerSecond, debugLinesPerSecond), faultLog: rate.NewLimiter(faultLinesPerSecond, faultLinesPerSecond),
+		acceptLog: rate.NewLimiter(rate.Every(acceptFaultReport), 1),
 	}
 	s.config.Store(opts.Config)
 	s.closing, s.shut = context.WithCancel(context.Background())
@@ -185,6 +190,14 @@ func (s *service) onPanic(r *http.Request, cause any, stack []byte) {
 func (s *service) onFault(text string) {
 	if s.faultLog.Allow() {
 		s.log.Debug().Str("fault", text).Msg("HTTP connection fault")
+	}
+}
+
+// onAcceptFault tells the operator, who sees nothing but refused clients otherwise.
+func (s *service) onAcceptFault(listener net.Addr, err error) {
+	if s.acceptLog.Allow() {
+		s.log.Warn().Err(err).Stringer("listen", listener).
+			Msg("cannot accept HTTP connections; if descriptors have run out, raise the limit (LimitNOFILE, ulimit -n)")
 	}
 }
 

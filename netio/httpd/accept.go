@@ -19,7 +19,7 @@ func (s *Server) accept(l Listener) {
 			if errors.Is(err, net.ErrClosed) || s.ctx.Err() != nil {
 				return
 			}
-			s.opts.OnFault("http: accept on " + l.Addr().String() + ": " + err.Error() + "; trying again in " + pause.String())
+			s.opts.OnAcceptFault(l.Addr(), err)
 			wait := time.NewTimer(pause)
 			select {
 			case <-wait.C:

@@ -23,8 +23,11 @@ type Options struct {
 	OnAccess func(Access)
 	// OnPanic is told of a panic in Handler, with its stack; the connection is closed afterwards. Nil tells nobody.
 	OnPanic func(r *http.Request, cause any, stack []byte)
-	// OnFault is told of faults that belong to no request: accept errors, failed TLS handshakes. The caller limits its rate. Nil tells nobody.
+	// OnFault is told of faults that belong to no request, such as failed TLS handshakes. The caller limits its rate. Nil tells nobody.
 	OnFault func(text string)
+	// OnAcceptFault is told when a listener cannot accept, for want of descriptors as a rule; it is tried again after a pause of at most a second. The caller
+	// limits its rate: where connections come and go, every other attempt may fail. Nil tells nobody.
+	OnAcceptFault func(listener net.Addr, err error)
 	// CloseGrace is how long [Server.Close] lets running requests finish; default 2 s.
 	CloseGrace time.Duration
 	// Now is the clock of Access and ConnInfo; default time.Now.
@@ -132,6 +135,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnFault == nil {
 		o.OnFault = func(string) {}
+	}
+	if o.OnAcceptFault == nil {
+		o.OnAcceptFault = func(net.Addr, error) {}
 	}
 	if o.CloseGrace <= 0 {
 		o.CloseGrace = 2 * time.Second

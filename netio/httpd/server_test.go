@@ -420,7 +420,16 @@ func TestCloseCutsAClientThatDoesNotRead(t *testing.T) {
 
 func TestAcceptErrorsAreRetried(t *testing.T) {
 	var faults atomic.Int64
-	s := httpd.New(httpd.Options{Handler: echo, OnFault: func(string) { faults.Add(1) }})
+	s := httpd.New(httpd.Options{
+		Handler: echo,
+		OnFault: func(text string) { t.Errorf("taken for a fault of a connection: %s", text) },
+		OnAcceptFault: func(listener net.Addr, err error) {
+			if listener.String() == "" || err == nil {
+				t.Errorf("%s: %v", listener, err)
+			}
+			faults.Add(1)
+		},
+	})
 	defer s.Close()
 	l := &flaky{Listener: listen(t), failures: 3}
 	s.SetListeners([]httpd.Listener{{Listener: l}})
