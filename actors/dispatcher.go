@@ -1,21 +1,26 @@
 package actors
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// workerIdle is how long a parked worker waits for the next wake-up before it ends.
-const workerIdle = 2 * time.Second
+// retireEvery is the pause between two rounds that send half of the parked workers home.
+const retireEvery = 2 * time.Second
 
 // dispatcher runs mailboxes on goroutines that are reused. The default dispatcher starts a fresh goroutine at each idle-to-busy
 // change of a mailbox, whose small stack then grows at every Receive; reuse makes a request between two actors several times cheaper.
+// A parked worker waits on a plain channel receive: a timer of its own would cost more than the message that wakes it.
 type dispatcher struct {
-	handoff chan func() // unbuffered: a send succeeds only when a worker is parked
+	handoff  chan func() // unbuffered: a send succeeds only when a worker is parked; nil sends one home
+	parked   atomic.Int64
+	retiring atomic.Bool // a round is due
 }
 
-// NewDispatcher returns a dispatcher that reuses its goroutines, shared by all actors of a system. Parked workers end after two idle seconds.
+// NewDispatcher returns a dispatcher that reuses its goroutines, shared by all actors of a system. Workers that are not needed any more end within
+// seconds: half of those that are parked, every two seconds.
 func NewDispatcher() actor.Dispatcher {
 	return &dispatcher{handoff: make(chan func())}
 }
@@ -33,15 +38,32 @@ func (d *dispatcher) Schedule(fn func()) {
 func (*dispatcher) Throughput() int { return 300 }
 
 func (d *dispatcher) work(fn func()) {
-	idle := time.NewTimer(workerIdle)
-	defer idle.Stop()
-	for {
+	for fn != nil {
 		fn()
-		idle.Reset(workerIdle)
+		d.parked.Add(1)
+		d.arm()
+		fn = <-d.handoff
+		d.parked.Add(-1)
+	}
+}
+
+// arm makes sure that a round is due while workers are parked.
+func (d *dispatcher) arm() {
+	if !d.retiring.Load() && d.retiring.CompareAndSwap(false, true) {
+		time.AfterFunc(retireEvery, d.retire)
+	}
+}
+
+// retire sends half of the parked workers home, the last one too.
+func (d *dispatcher) retire() {
+	for range (d.parked.Load() + 1) / 2 {
 		select {
-		case fn = <-d.handoff:
-		case <-idle.C:
-			return
+		case d.handoff <- nil:
+		default: // busy after all
 		}
+	}
+	d.retiring.Store(false)
+	if d.parked.Load() > 0 {
+		d.arm()
 	}
 }
