@@ -118,12 +118,12 @@ func TestKeyFrameHastensReports(t *testing.T) {
 	for _, f := range []struct {
 		at      time.Duration
 		payload []byte
-	}{{0, idr}, {500 * time.Millisecond, idr}, {1100 * time.Millisecond, idr}, {2200 * time.Millisecond, slice}} {
+	}{{0, idr}, {400 * time.Millisecond, slice}, {600 * time.Millisecond, idr}, {700 * time.Millisecond, idr}, {2200 * time.Millisecond, slice}} {
 		a.frame(epoch.Add(f.at), f.payload)
 		n, _ := reports(t, r, 0)
 		ntp = append(ntp, n...)
 	}
-	require.Len(t, ntp, 2, "at the first and the third, each not sooner than a second after the last")
+	require.Len(t, ntp, 3, "at the first, the third, and half a second after that")
 }
 
 func TestStartNamesOneInstant(t *testing.T) {

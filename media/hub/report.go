@@ -8,8 +8,9 @@ import (
 const (
 	// reportPatience is how long the hub waits for the source's own sender reports before it makes its own from arrival times.
 	reportPatience = 12 * time.Second
-	// reportMinGap is the least distance of a track's reports when a key frame asks for an early one.
-	reportMinGap = time.Second
+	// reportMinGap is the least distance of a track's reports when a key frame asks for an early one. It is shorter than the usual distances of key frames, so
+	// that a reader gets reports with the first packets.
+	reportMinGap = 500 * time.Millisecond
 	// reportStale is the age of a source's last report from which arrival times are followed again.
 	reportStale = time.Minute
 
@@ -42,14 +43,37 @@ func parseSR(pkt []byte) (ssrc uint32, ntp uint64, rtp uint32, ok bool) {
 
 // learn takes a sender report of a track's source into the track's timeline. All tracks of a source share its wall clock, so one offset turns it into ours.
 func (h *Hub) learn(t *track, r sourceReport) {
+	first := t.source.reported.IsZero()
 	t.source.reported = r.at
-	rtp := r.rtp + t.source.tsOffset
-	expected := t.time.at(rtp)
+	expected := t.time.at(r.rtp + t.source.tsOffset + t.source.shift)
 	if !h.clock.heard(r.ntp, r.at) {
 		h.clock.start(r.ntp, expected, r.at)
 	}
-	t.time.move(h.clock.at(r.ntp).Sub(expected))
+	off := h.clock.at(r.ntp).Sub(expected)
+	if first && off < clockStep && off > -clockStep {
+		h.align(t, off)
+	} else {
+		t.time.move(off)
+	}
 	t.time.lateSet = false
+}
+
+// align lines a track up with the others at its source's first report: until then arrivals had to do, which are off by as much as the source sends ahead or in
+// one packet. The slew would take minutes for that.
+func (h *Hub) align(t *track, off time.Duration) {
+	switch {
+	case !h.reporting: // viewers have been told a beginning at most, which they correct at the first report of ours
+		t.time.wall = t.time.wall.Add(off)
+	case off > 0:
+		t.source.shift += uint32(t.clock.Ticks(off))
+	default: // timestamps must not go back: the others go forward
+		for _, o := range h.state {
+			if o != t && o.source.known {
+				o.source.shift += uint32(o.clock.Ticks(-off))
+			}
+		}
+		h.clock.shift(-off)
+	}
 }
 
 // report adds a sender report of the track to the chunk that is being built, when one is due.
@@ -106,10 +130,10 @@ func (h *Hub) fillReport(pkt []byte, t *track, now time.Time) {
 }
 
 // hasten makes all tracks report soon, so that a reader which begins at this key frame can line them up at once.
-func (h *Hub) hasten(now time.Time) {
+func (h *Hub) hasten() {
 	for _, t := range h.state {
-		if now.Sub(t.lastReport) >= reportMinGap {
-			t.nextReport = now
+		if soon := t.lastReport.Add(reportMinGap); soon.Before(t.nextReport) {
+			t.nextReport = soon
 		}
 	}
 }

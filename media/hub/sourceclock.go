@@ -63,6 +63,13 @@ func (c *sourceClock) heard(ntp, arrival time.Time) bool {
 	return true
 }
 
+// shift moves all instants by so much.
+func (c *sourceClock) shift(by time.Duration) {
+	c.offset += by
+	c.least -= by
+	c.base -= by
+}
+
 // repay makes as much of the correction as the elapsed time allows.
 func (c *sourceClock) repay(elapsed time.Duration) {
 	most := time.Duration(float64(elapsed) * clockSlew)

@@ -66,6 +66,7 @@ type source struct {
 	seq       rtpseq.Receiver
 	seqOffset uint16
 	tsOffset  uint32
+	shift     uint32 // to be added to tsOffset at the next timestamp: one picture keeps one
 	lastTS    uint32 // on the source's scale
 	lastAt    time.Time
 	reported  time.Time     // arrival of the last sender report taken in
@@ -204,7 +205,7 @@ func (t *track) anchor(now time.Time, h *header, seqToo bool) {
 	default:
 		t.time.anchor(want, now)
 	}
-	s.tsOffset = want - h.timestamp
+	s.tsOffset, s.shift = want-h.timestamp, 0
 }
 
 // due says whether the present access unit, which has no key frame, is to count as a beginning because the stream has none to offer: some encoders refresh

@@ -71,6 +71,9 @@ func (h *Hub) begin(t *track, now time.Time, hdr *header) {
 
 // write adds an admitted packet to the chunk in work and publishes what is complete.
 func (h *Hub) write(t *track, now time.Time, hdr *header, pkt []byte) {
+	if t.source.shift != 0 && hdr.timestamp != t.source.lastTS {
+		t.source.tsOffset, t.source.shift = t.source.tsOffset+t.source.shift, 0
+	}
 	seq, ts := hdr.seq+t.source.seqOffset, hdr.timestamp+t.source.tsOffset
 	newTime := !t.started || ts != t.lastTS
 	t.source.lastTS, t.source.lastAt = hdr.timestamp, now
@@ -166,7 +169,7 @@ func (h *Hub) startsAt(t *track, now time.Time) {
 	}
 	h.start[t.index].Store(t.unit.start + 1)
 	if t.index == h.lead {
-		h.hasten(now)
+		h.hasten()
 	}
 }
 
