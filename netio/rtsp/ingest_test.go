@@ -201,17 +201,11 @@ func TestIngestLendsSockets(t *testing.T) {
 	require.Len(t, w.got(), 4)
 }
 
-// TestIngestRelearnsPort: a publisher behind address translation may come from another port after a pause.
-func TestIngestRelearnsPort(t *testing.T) {
+// TestIngestGuessesTheReportPort: reports go beside RTP's port until the source has said or shown where it takes them.
+func TestIngestGuessesTheReportPort(t *testing.T) {
 	l := &udpLeg{}
-	now := scriptStart
-	require.True(t, l.believe(now, 1000))
+	require.True(t, l.believe(scriptStart, 1000, packet(t, 1)))
 	require.EqualValues(t, 1001, l.rtcpPort.Load())
-	require.False(t, l.believe(now.Add(time.Second), 2000))
-	require.True(t, l.believe(now.Add(1500*time.Millisecond), 1000))
-	require.False(t, l.believe(now.Add(3*time.Second), 2000))
-	require.True(t, l.believe(now.Add(3500*time.Millisecond), 2000))
-	require.False(t, l.believe(now.Add(4*time.Second), 1000))
 }
 
 func TestIngestFrameDoesNotAllocate(t *testing.T) {

@@ -14,8 +14,6 @@ import (
 
 const (
 	datagramBuffer = 16 << 10 // longer datagrams are no RTP that could be sent on
-	// relearnAfter is how long the believed source port must be silent before another port of the same address takes over, as after a new NAT binding.
-	relearnAfter = 2 * time.Second
 	// errorPause keeps a socket that fails at once and again from costing a core.
 	errorPause = 10 * time.Millisecond
 )
@@ -28,10 +26,9 @@ type udpLeg struct {
 	peer      netip.Addr // without zone, to compare with
 	to        netip.Addr // with zone, to send to
 
-	reorder  *rtpseq.Reorder // owned by the RTP loop
-	from     uint16          // believed source port of RTP, 0 before the first packet; owned by the RTP loop
-	lastFrom time.Time       // of a packet from there; owned by the RTP loop
-	armed    bool            // a read deadline is set; owned by the RTP loop
+	reorder *rtpseq.Reorder // owned by the RTP loop
+	from    sourcePort      // owned by the RTP loop
+	armed   bool            // a read deadline is set; owned by the RTP loop
 	// reports go to the port that RTCP comes from; before that to the announced one, before that to the one beside RTP's.
 	rtcpPort atomic.Uint32
 
@@ -41,6 +38,7 @@ type udpLeg struct {
 
 func newUDPLeg(g *Ingest, t *ingestTrack, rtp, rtcp *net.UDPConn, peer netip.Addr, announced [2]uint16) *udpLeg {
 	l := &udpLeg{ingest: g, track: t, rtp: rtp, rtcp: rtcp, peer: peer.Unmap().WithZone(""), to: peer.Unmap(), stopped: make(chan struct{})}
+	l.from.announced = announced[0]
 	l.rtcpPort.Store(uint32(announced[1]))
 	l.reorder = rtpseq.NewReorder(rtpseq.Options{
 		Packets: g.opts.ReorderPackets, Wait: g.opts.ReorderWait,
@@ -117,7 +115,7 @@ func (l *udpLeg) readRTP() {
 			if n > 0 { // empty datagrams keep address translations open
 				g.invalid.Add(1)
 			}
-		case !l.believe(now, from.Port()):
+		case !l.believe(now, from.Port(), pkt):
 			g.strangers.Add(1)
 		default:
 			before := l.reorder.Counters().Reordered
@@ -142,17 +140,13 @@ func (l *udpLeg) arm() error {
 }
 
 // believe locks on to the port that RTP comes from.
-func (l *udpLeg) believe(now time.Time, port uint16) bool {
-	if l.from != port {
-		if l.from != 0 && now.Sub(l.lastFrom) < relearnAfter {
-			return false
-		}
-		l.from = port
-		if l.rtcpPort.Load() == 0 && port < 65535 {
-			l.rtcpPort.Store(uint32(port) + 1)
-		}
+func (l *udpLeg) believe(now time.Time, port uint16, pkt []byte) bool {
+	if !l.from.believe(now, port, pkt) {
+		return false
 	}
-	l.lastFrom = now
+	if l.rtcpPort.Load() == 0 && port < 65535 {
+		l.rtcpPort.Store(uint32(port) + 1)
+	}
 	return true
 }
 
