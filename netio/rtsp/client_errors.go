@@ -9,7 +9,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
@@ -97,9 +100,26 @@ func (e *PullError) Error() string {
 		text += fmt.Sprintf(" (status %d)", e.Status)
 	}
 	if e.Err != nil {
-		text += ": " + e.Err.Error()
+		text += ": " + presentable(e.Err.Error())
 	}
 	return text
+}
+
+// maxSaying bounds what a source can make an error say, in bytes.
+const maxSaying = 300
+
+// presentable is a text that may quote the source, fit for logs and API replies: of bounded length, on one line, and printable.
+func presentable(text string) string {
+	tail := ""
+	if len(text) > maxSaying {
+		text, tail = text[:maxSaying], "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text) + tail
 }
 
 // Unwrap returns the cause.

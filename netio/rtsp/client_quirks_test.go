@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
@@ -445,11 +446,16 @@ func TestPullRejectsWhatIsNoStream(t *testing.T) {
 		"only metadata": {body(metadata), PullNoTracks},
 		"garbage":       {body("nothing that could be SDP"), PullUnsupported},
 		"bad status":    {withStatus(base.Describe, 453), PullStatus},
+		"too many":      {body(oddSDP + strings.Repeat("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n", maxPullTracks)), PullUnsupported},
+		"binary":        {body(strings.Repeat("v=\x00\x1b[2J\xff\n", 4000)), PullUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pullCheckLeaks(t)
 			_, err := newTestPull(t, PullOptions{URL: newOddSource(t, tc.answer).url()}).Describe(pullContext(t))
 			requireReason(t, err, tc.reason)
+			require.Less(t, len(err.Error()), 500, "a source must not fill the log")
+			require.NotContainsf(t, err.Error(), "\x1b", "nor speak to the operator's terminal")
+			require.True(t, utf8.ValidString(err.Error()))
 		})
 	}
 }

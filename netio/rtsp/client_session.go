@@ -205,8 +205,12 @@ func (s *pullSession) describe(ctx context.Context) error {
 	}
 	s.base = desc.BaseURL
 	s.tracks = pullTracks(desc)
-	if len(s.tracks) == 0 {
+	switch n := len(s.tracks); {
+	case n == 0:
 		return &PullError{Reason: PullNoTracks, URL: s.target.safe()}
+	case n > maxPullTracks:
+		s.tracks = nil
+		return &PullError{Reason: PullUnsupported, URL: s.target.safe(), Err: fmt.Errorf("%d tracks are more than %d", n, maxPullTracks)}
 	}
 	return nil
 }

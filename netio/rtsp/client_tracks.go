@@ -7,6 +7,9 @@ import (
 	"berth/media"
 )
 
+// maxPullTracks is how many tracks a source may have. Over UDP each costs a pair of ports, so that a source that describes a thousand would take them all.
+const maxPullTracks = 64
+
 // pullTrack is one described track that can be played.
 type pullTrack struct {
 	media  *description.Media // as the library sets it up
