@@ -100,7 +100,7 @@ func (s *served) stop(b *testing.B) {
 	}
 }
 
-func freePort(b *testing.B) string {
+func freePort(b testing.TB) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
