@@ -101,12 +101,12 @@ func NewPlan(load Load, at Placing) (Plan, error) {
 
 // place prefers the lowest clear place from at.From up, then the highest clear one below it, then any.
 func (at Placing) place(pairs int) (Range, bool) {
-	clear := at.Shun.Union(at.Forbid)
-	if r, ok := clear.Place(pairs, at.From); ok {
+	apart := at.Shun.Union(at.Forbid)
+	if r, ok := apart.Place(pairs, at.From); ok {
 		return r, true
 	}
 	var best Range
-	for _, gap := range NewSet(Range{Low: lowest, High: math.MaxUint16}).Minus(clear) {
+	for _, gap := range NewSet(Range{Low: lowest, High: math.MaxUint16}).Minus(apart) {
 		if high := (int(gap.High)+1)&^1 - 1; gap.Pairs() >= pairs {
 			best = Range{Low: uint16(high - 2*pairs + 1), High: uint16(high)} //nolint:gosec // it lies in the gap
 		}
