@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"berth/actors/portpool"
+	"berth/actors/reload"
 	"berth/actors/stream"
 	"berth/media"
 	"berth/netio/ports"
@@ -83,8 +84,13 @@ func (c *collector) config(m emitter, p *picture) {
 	ok := p.config.Last == nil || p.config.Last.Err == nil
 	m.gauge("berth_config_last_reload_successful", "1 unless the last reload was rejected.", one(ok))
 	m.gauge("berth_config_pending_restart_keys", "Keys whose new value waits for a full restart.", float64(len(p.config.Pending)))
-	m.counter("berth_config_reloads_total", "Reloads since the process began.", float64(p.config.Reloads))
-	m.counter("berth_config_reloads_failed_total", "Reloads that were rejected.", float64(p.config.Failed))
+	for _, result := range reload.Results() {
+		m.counter("berth_config_reloads_total", "Reloads by result: everything in force (applied), something waits for a full restart (pending), nothing changed (rejected).",
+			float64(p.config.Results[result]), "result", string(result))
+	}
+	m.gauge("berth_config_generation", "Number of the configuration in force; it grows with each reload or full restart that changes it.", float64(p.config.Generation))
+	m.gauge("berth_config_last_reload_success_timestamp_seconds", "Unix time at which a configuration was last accepted, at the start if not since.",
+		float64(p.config.Accepted.Unix()))
 	if p.config.Last != nil {
 		m.gauge("berth_config_last_reload_time_seconds", "Unix time of the last reload.", float64(p.config.Last.At.Unix()))
 	}

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +63,8 @@ func (s *service) getPendingConfig(c *call) (object, error) {
 	}
 	data := object{
 		"pending": changeItems(state.Pending), "digest": state.Running.Digest(),
-		"reloads": state.Reloads, "reloads_failed": state.Failed,
+		"reloads": state.Results[reload.ResultApplied] + state.Results[reload.ResultPending], "reloads_failed": state.Results[reload.ResultRejected],
+		"generation": state.Generation, "accepted": state.Accepted.Unix(), "overrides": slices.Sorted(maps.Keys(state.Overrides)),
 	}
 	if state.Last != nil {
 		last := verdictItem(state.Last)
@@ -72,6 +75,32 @@ func (s *service) getPendingConfig(c *call) (object, error) {
 		data["last"] = last
 	}
 	return object{"data": data}, nil
+}
+
+// getConfigSources answers every key with its value in force, the place that it comes from and what waits for a full restart. Secrets are not shown.
+func (s *service) getConfigSources(c *call) (object, error) {
+	state, err := ask[*reload.State](c.ctx, s, s.opts.Reload, &reload.GetConfig{})
+	if err != nil {
+		return nil, err
+	}
+	pending := map[string]config.Change{}
+	for _, change := range state.Pending {
+		pending[change.Key] = change
+	}
+	items := make([]object, 0, len(config.Keys()))
+	for _, key := range config.Keys() {
+		origin := state.Running.Source(key.Name)
+		_, overridden := state.Overrides[key.Name]
+		item := object{
+			"key": key.Name, "value": state.Running.Display(key.Name), "default": key.Default, "class": key.Class.String(),
+			"layer": origin.Layer.String(), "source": origin.String(), "overridden": overridden,
+		}
+		if change, waits := pending[key.Name]; waits {
+			item["pending"], item["pending_source"] = change.New, change.Source.String()
+		}
+		items = append(items, item)
+	}
+	return object{"data": items, "digest": state.Running.Digest(), "generation": state.Generation}, nil
 }
 
 // setServerConfig stores runtime overrides. `unset` names keys, separated by commas, whose override is dropped.
@@ -130,13 +159,17 @@ func changed(v *reload.Verdict) int {
 	return n
 }
 
-// reloadConfig reads the configuration again; with dry_run it only says what would happen.
+// reloadConfig reads the configuration again; with dry_run it only says what would happen, with strict it refuses what could not come into force as a whole.
 func (s *service) reloadConfig(c *call) (object, error) {
 	dryRun, err := c.args.boolean("dry_run", false)
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := s.reloaded(c, &reload.Reload{By: s.caller(c), DryRun: dryRun})
+	strict, err := c.args.boolean("strict", false)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := s.reloaded(c, &reload.Reload{By: s.caller(c), DryRun: dryRun, Strict: strict})
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +201,7 @@ func verdictItem(v *reload.Verdict) object {
 	for _, k := range v.Keys {
 		keys = append(keys, object{
 			"key": k.Key, "old": k.Old, "new": k.New, "outcome": string(k.Outcome), "source": k.Source, "why": k.Why,
+			"note": k.Note, "trouble": k.Trouble,
 		})
 		outcome := k.Outcome
 		if outcome == reload.AppliedNew {
@@ -176,7 +210,7 @@ func verdictItem(v *reload.Verdict) object {
 		byOutcome[outcome] = append(byOutcome[outcome], k.Key)
 	}
 	item := object{
-		"number": v.Number, "by": v.By, "at": v.At.Unix(), "dry_run": v.DryRun, "digest": v.Digest, "keys": keys,
+		"number": v.Number, "by": v.By, "at": v.At.Unix(), "dry_run": v.DryRun, "strict": v.Strict, "digest": v.Digest, "keys": keys,
 		"warnings": v.Warnings, "unknown": v.Unknown,
 		"applied": byOutcome[reload.Applied], "pending": byOutcome[reload.Pending], "rejected": byOutcome[reload.Rejected],
 	}

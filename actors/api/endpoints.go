@@ -44,6 +44,7 @@ func (s *service) table() []endpoint {
 		{name: "getServerConfig", sensitive: true, serve: s.getServerConfig},
 		{name: "setServerConfig", serve: s.setServerConfig},
 		{name: "reloadConfig", serve: s.reloadConfig},
+		{name: "getConfigSources", serve: s.getConfigSources},
 		{name: "getPendingConfig", serve: s.getPendingConfig},
 		{name: "restartServer", serve: s.restartServer},
 

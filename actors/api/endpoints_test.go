@@ -349,13 +349,46 @@ func TestServerConfigShowsWhatIsInForce(t *testing.T) {
 
 	w.set(func(w *world) {
 		w.state.Last = &reload.Verdict{Number: 4, Err: errors.New("berth.toml:3: bad"), At: time.Unix(1700000000, 0)}
-		w.state.Reloads, w.state.Failed = 4, 1
+		w.state.Results = map[reload.Result]uint64{reload.ResultApplied: 3, reload.ResultPending: 1, reload.ResultRejected: 1}
 	})
 	pending := w.call("getPendingConfig").body["data"].(map[string]any)
 	require.Len(t, pending["pending"], 1)
 	require.EqualValues(t, 4, pending["reloads"])
 	require.Equal(t, false, pending["last"].(map[string]any)["ok"])
 	require.Equal(t, "berth.toml:3: bad", pending["last"].(map[string]any)["error"])
+}
+
+func TestGetConfigSources(t *testing.T) {
+	w := newWorld(t, nil)
+	running, _, err := config.Load(config.Options{
+		Set: []string{"state.dir=/nowhere", "api.secret=very-secret"}, Env: []string{"BERTH_HTTP__PORT=8081"},
+		Overrides: map[string]string{"log.level": "warn"},
+	})
+	require.NoError(t, err)
+	w.set(func(w *world) {
+		w.state = reload.State{
+			Running: running, Overrides: map[string]string{"log.level": "warn", "rtsp.port": "9000"}, Generation: 7,
+			Pending: []config.Change{{Key: "rtsp.port", Old: "8554", New: "9000", Class: config.Restart, Source: config.Origin{Layer: config.LayerOverride}}},
+		}
+	})
+	r := w.call("getConfigSources")
+	require.EqualValues(t, 7, r.body["generation"])
+	byKey := map[string]map[string]any{}
+	for _, item := range r.body["data"].([]any) {
+		byKey[item.(map[string]any)["key"].(string)] = item.(map[string]any)
+	}
+	require.Len(t, byKey, len(config.Keys()))
+	for key, want := range map[string]map[string]any{
+		"api.secret": {"value": "******", "layer": "flag", "source": "--set"},
+		"http.port":  {"value": "8081", "layer": "env", "source": "environment BERTH_HTTP__PORT", "class": "restart", "default": "8080", "overridden": false},
+		"log.level":  {"value": "warn", "layer": "override", "overridden": true, "class": "hot"},
+		"rtsp.port":  {"value": "8554", "layer": "default", "overridden": true, "pending": "9000", "pending_source": "runtime override"},
+	} {
+		for field, value := range want {
+			require.Equal(t, value, byKey[key][field], "%s of %s", field, key)
+		}
+	}
+	require.NotContains(t, byKey["http.port"], "pending")
 }
 
 func TestSetServerConfig(t *testing.T) {
@@ -405,10 +438,14 @@ func TestReloadConfig(t *testing.T) {
 	require.EqualValues(t, 7, data["number"])
 	require.Equal(t, "abc", data["digest"])
 	require.Equal(t, []any{"careful"}, data["warnings"])
-	require.Equal(t, []any{map[string]any{"key": "log.level", "old": "info", "new": "debug", "outcome": "applied", "source": "berth.toml:2", "why": ""}}, data["keys"])
+	require.Equal(t, []any{map[string]any{"key": "log.level", "old": "info", "new": "debug", "outcome": "applied", "source": "berth.toml:2", "why": "", "note": "", "trouble": false}}, data["keys"])
 	require.True(t, w.heard()[0].(reload.Reload).DryRun)
 	require.Equal(t, 0, w.call("reloadConfig").code())
-	require.False(t, w.heard()[0].(reload.Reload).DryRun)
+	plain := w.heard()[0].(reload.Reload)
+	require.False(t, plain.DryRun)
+	require.False(t, plain.Strict)
+	w.call("reloadConfig", "strict", "1")
+	require.True(t, w.heard()[0].(reload.Reload).Strict)
 	w.set(func(w *world) { w.verdict.Err = errors.New("bad file") })
 	r = w.call("reloadConfig")
 	require.Equal(t, -1, r.code())

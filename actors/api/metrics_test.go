@@ -35,7 +35,8 @@ func TestMetrics(t *testing.T) {
 		w.sessions = []rtspd.SessionInfo{{State: "playing"}, {State: "playing"}, {State: "recording"}}
 		w.state.Pending = []config.Change{{Key: "rtp_proxy.port_range"}}
 		w.state.Last = &reload.Verdict{Err: errors.New("bad"), At: time.Unix(1700000000, 0)}
-		w.state.Reloads, w.state.Failed = 5, 1
+		w.state.Results = map[reload.Result]uint64{reload.ResultApplied: 5, reload.ResultRejected: 1}
+		w.state.Generation, w.state.Accepted = 6, time.Unix(1_700_000_000, 0)
 	})
 	text := w.get("/metrics").text
 	for _, line := range []string{
@@ -47,7 +48,9 @@ func TestMetrics(t *testing.T) {
 		`berth_proxies{state="playing"} 1`, `berth_proxies{state="retrying"} 2`,
 		`berth_rtsp_sessions{state="playing"} 2`, `berth_rtsp_sessions{state="recording"} 1`, `berth_rtsp_sessions{state="init"} 0`,
 		`berth_received_bytes_total 2e+07`, `berth_sent_bytes_total 2000`,
-		`berth_config_last_reload_successful 0`, `berth_config_pending_restart_keys 1`, `berth_config_reloads_total 5`, `berth_config_reloads_failed_total 1`,
+		`berth_config_last_reload_successful 0`, `berth_config_pending_restart_keys 1`, `berth_config_reloads_total{result="applied"} 5`,
+		`berth_config_reloads_total{result="pending"} 0`, `berth_config_reloads_total{result="rejected"} 1`, `berth_config_generation 6`,
+		`berth_config_last_reload_success_timestamp_seconds 1.7e+09`,
 		`berth_store_durable 1`, `berth_http_connections 1`, `berth_scrape_part_silent{part="portpool"} 0`,
 	} {
 		require.Contains(t, text, line+"\n")

@@ -16,11 +16,19 @@ type Loaded struct {
 	Commit func()
 }
 
+// Probe is what a dry run has found out about one changed key without putting anything in force.
+type Probe struct {
+	Key     string
+	Note    string // in words; lower case, no full stop
+	Trouble bool   // the new value would not work if it came into force now
+}
+
 // job is one reload under way, or waiting for its turn.
 type job struct {
 	number    uint64
 	by        string
 	dryRun    bool
+	strict    bool
 	adopt     bool               // load only, for a full restart
 	override  map[string]*string // set by Override; nil for a plain reload
 	overrides map[string]string  // all overrides with which this job loads
@@ -28,6 +36,7 @@ type job struct {
 	askers    []*actor.PID       // who waits for the answer
 
 	loaded  Loaded
+	probes  []Probe          // of a dry run
 	target  *config.Config   // what will be in force when the job succeeds
 	changes []config.Change  // running -> target
 	pending []config.Change  // target -> loaded: what waits for a full restart
@@ -38,7 +47,7 @@ type job struct {
 
 // shares reports whether a request can ride on a job that has not begun: plain reloads all do the same thing.
 func (j *job) shares(other *job) bool {
-	return j.override == nil && other.override == nil && !j.adopt && !other.adopt && j.dryRun == other.dryRun
+	return j.override == nil && other.override == nil && !j.adopt && !other.adopt && j.dryRun == other.dryRun && j.strict == other.strict
 }
 
 // withOverrides returns current with the job's changes laid over it, and remembers which keys are not served.
@@ -73,6 +82,7 @@ type (
 	loadDone struct {
 		job    *job
 		loaded Loaded
+		probes []Probe
 		err    error
 	}
 	// applyTimeout is posted when owners have not answered in time.

@@ -23,6 +23,9 @@ const PoolOwner = "portpool"
 // errStoreFailed rejects an override that a failing store has not confirmed.
 var errStoreFailed = fmt.Errorf("the store failed and is opened anew, try again: %w", actors.ErrGone)
 
+// ErrStrict rejects a strict reload that would leave keys waiting for a full restart.
+var ErrStrict = errors.New("refused as a whole, because strict was asked for and these keys would wait for a full restart")
+
 // Options configure the actor.
 type Options struct {
 	Runtime   *actors.Runtime
@@ -31,6 +34,9 @@ type Options struct {
 	Store     *actor.PID        // keeps overrides
 	// Load reads and validates the configuration with these overrides. It is called from a goroutine and may block.
 	Load func(overrides map[string]string) (Loaded, error)
+	// Probe finds out, for a dry run, whether the values of next that differ from running would work. It changes nothing. It is called from a goroutine
+	// and may block, for less than ApplyTimeout; nil finds out nothing.
+	Probe func(running, next *config.Config) []Probe
 	// ApplyTimeout bounds how long owners may take to answer; 0 means 5 s.
 	ApplyTimeout time.Duration
 	Now          func() time.Time // nil means time.Now
@@ -49,6 +55,7 @@ func Props(opts Options) *actor.Props {
 			Options: opts,
 			log:     opts.Runtime.Log.With().Str("actor", "reload").Logger(),
 			owners:  map[string]*owner{},
+			results: map[Result]uint64{}, generation: 1, accepted: opts.Now(),
 		}
 	})
 }
@@ -57,12 +64,13 @@ type reloadActor struct {
 	Options
 	log zerolog.Logger
 
-	owners  map[string]*owner // by name
-	pending []config.Change   // restart keys that differ from Running in the last accepted load
-	last    *Verdict
-	number  uint64
-	reloads uint64
-	failed  uint64
+	owners     map[string]*owner // by name
+	pending    []config.Change   // restart keys that differ from Running in the last accepted load
+	last       *Verdict
+	number     uint64
+	results    map[Result]uint64 // of all reloads but dry runs
+	generation uint64            // of Running
+	accepted   time.Time
 
 	current *job // under way, nil when idle
 	queue   []*job
@@ -73,7 +81,7 @@ type reloadActor struct {
 func (a *reloadActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *Reload:
-		a.enqueue(ctx, &job{by: m.By, dryRun: m.DryRun})
+		a.enqueue(ctx, &job{by: m.By, dryRun: m.DryRun, strict: m.Strict})
 	case *Override:
 		a.enqueue(ctx, &job{by: m.By, override: maps.Clone(m.Values)})
 	case *Adopt:
@@ -84,7 +92,8 @@ func (a *reloadActor) Receive(ctx actor.Context) {
 		a.onRegister(ctx, m)
 	case *GetConfig:
 		ctx.Respond(&State{
-			Running: a.Running, Pending: slices.Clone(a.pending), Last: a.last, Reloads: a.reloads, Failed: a.failed,
+			Running: a.Running, Pending: slices.Clone(a.pending), Overrides: a.Overrides, Last: a.last, Results: maps.Clone(a.results),
+			Generation: a.generation, Accepted: a.accepted,
 		})
 	case *loadDone:
 		a.onLoaded(ctx, m)
@@ -131,11 +140,18 @@ func (a *reloadActor) begin(ctx actor.Context) {
 	a.number++
 	next.number = a.number
 	next.overrides = next.withOverrides(a.Overrides)
-	load, overrides := a.Load, next.overrides
+	load, probe, overrides, running := a.Load, a.Probe, next.overrides, a.Running
+	if !next.dryRun {
+		probe = nil
+	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	go func() {
 		loaded, err := load(overrides)
-		root.Send(self, &loadDone{job: next, loaded: loaded, err: err})
+		var probes []Probe
+		if err == nil && probe != nil {
+			probes = probe(running, loaded.Config)
+		}
+		root.Send(self, &loadDone{job: next, loaded: loaded, probes: probes, err: err})
 	}()
 }
 
@@ -155,10 +171,12 @@ func (a *reloadActor) onLoaded(ctx actor.Context, m *loadDone) {
 		a.reject(ctx, m.err, nil)
 		return
 	}
-	current.loaded = m.loaded
+	current.loaded, current.probes = m.loaded, m.probes
 	current.target, current.pending = config.Advance(a.Running, m.loaded.Config)
 	current.changes = config.Diff(a.Running, current.target)
 	switch {
+	case current.strict && len(current.pending) > 0:
+		a.refuseStrict(ctx)
 	case current.dryRun:
 		a.succeed(ctx)
 	case current.override != nil && !maps.Equal(current.overrides, a.Overrides):
@@ -309,7 +327,10 @@ func (a *reloadActor) onCommit(ctx actor.Context, m *Commit) {
 	}
 	if m.Config != nil {
 		changes := config.Diff(a.Running, m.Config)
-		a.Running, a.pending = m.Config, nil
+		a.Running, a.pending, a.accepted = m.Config, nil, a.Now()
+		if len(changes) > 0 {
+			a.generation++
+		}
 		for _, o := range a.owners {
 			a.tell(ctx, o, a.Running, changes)
 		}

@@ -1,6 +1,7 @@
 package reload
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,12 +24,16 @@ func (a *reloadActor) succeed(ctx actor.Context) {
 	for _, change := range current.pending {
 		verdict.Keys = append(verdict.Keys, keyVerdict(change, Pending, ""))
 	}
+	annotate(verdict.Keys, current.probes)
 	if !current.dryRun {
 		a.Running, a.pending, a.Overrides = current.target, current.pending, current.overrides
 		if current.loaded.Commit != nil {
 			current.loaded.Commit()
 		}
-		a.reloads++
+		a.accepted = a.Now()
+		if len(current.changes) > 0 {
+			a.generation++
+		}
 		a.tellPool(ctx)
 	}
 	verdict.Digest = a.Running.Digest()
@@ -43,20 +48,52 @@ func (a *reloadActor) reject(ctx actor.Context, err error, changes []config.Chan
 		verdict.Keys = append(verdict.Keys, keyVerdict(change, Rejected, err.Error()))
 	}
 	verdict.Digest = a.Running.Digest()
-	if !a.current.dryRun {
-		a.failed++
-	}
 	a.conclude(ctx, verdict)
 }
 
+// refuseStrict rejects everything because something would wait for a full restart; each key is told what has become of it.
+func (a *reloadActor) refuseStrict(ctx actor.Context) {
+	current := a.current
+	verdict := a.verdict(current)
+	verdict.Warnings = current.loaded.Warnings
+	names := make([]string, len(current.pending))
+	for i, change := range current.pending {
+		names[i] = change.Key
+		verdict.Keys = append(verdict.Keys, keyVerdict(change, Rejected, "it would wait for a full restart"))
+	}
+	waiting := strings.Join(names, ", ")
+	for _, change := range current.changes {
+		verdict.Keys = append(verdict.Keys, keyVerdict(change, Rejected, "left as it was, because these would wait for a full restart: "+waiting))
+	}
+	annotate(verdict.Keys, current.probes)
+	verdict.Err = fmt.Errorf("%w: %s", ErrStrict, waiting)
+	verdict.Digest = a.Running.Digest()
+	a.conclude(ctx, verdict)
+}
+
+// annotate enters what the probes found beside the keys that they looked at.
+func annotate(keys []KeyVerdict, probes []Probe) {
+	for i := range keys {
+		var notes []string
+		for _, probe := range probes {
+			if probe.Key == keys[i].Key {
+				notes = append(notes, probe.Note)
+				keys[i].Trouble = keys[i].Trouble || probe.Trouble
+			}
+		}
+		keys[i].Note = strings.Join(notes, "; ")
+	}
+}
+
 func (a *reloadActor) verdict(j *job) *Verdict {
-	return &Verdict{Number: j.number, By: j.by, At: a.Now(), DryRun: j.dryRun, Unknown: j.unknown}
+	return &Verdict{Number: j.number, By: j.by, At: a.Now(), DryRun: j.dryRun, Strict: j.strict, Unknown: j.unknown}
 }
 
 func (a *reloadActor) conclude(ctx actor.Context, verdict *Verdict) {
 	a.report(verdict)
 	if !verdict.DryRun {
 		a.last = verdict
+		a.results[verdict.Result()]++
 	}
 	a.answer(ctx, verdict)
 	a.end(ctx)
@@ -97,7 +134,11 @@ func (a *reloadActor) report(v *Verdict) {
 			event = a.log.Warn()
 		}
 		event.Uint64("reload", v.Number).Str("key", key.Key).Str("old", key.Old).Str("new", key.New).
-			Str("outcome", string(key.Outcome)).Str("source", key.Source).Msg("configuration key")
+			Str("outcome", string(key.Outcome)).Str("source", key.Source)
+		if key.Note != "" {
+			event.Str("note", key.Note).Bool("trouble", key.Trouble)
+		}
+		event.Msg("configuration key")
 	}
 }
 
