@@ -17,6 +17,15 @@ type Change struct {
 	Source Origin
 }
 
+// classOf says when a change of k from older to newer takes effect. A reload puts another certificate to use, but only a full restart
+// opens and closes the TLS listeners that come and go with the certificate.
+func classOf(k Key, older, newer *Config) Class {
+	if (k.Name == "tls.cert_file" || k.Name == "tls.key_file") && older.TLS.Enabled() != newer.TLS.Enabled() {
+		return Restart
+	}
+	return k.Class
+}
+
 // Diff returns the keys whose values differ, sorted by name. Values that only come from another place do
 // not count.
 func Diff(older, newer *Config) []Change {
@@ -27,7 +36,7 @@ func Diff(older, newer *Config) []Change {
 			continue
 		}
 		changes = append(changes, Change{
-			Key: k.Name, Old: k.display(was), New: k.display(is), Class: k.Class, Source: newer.Source(k.Name),
+			Key: k.Name, Old: k.display(was), New: k.display(is), Class: classOf(k, older, newer), Source: newer.Source(k.Name),
 		})
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Key, b.Key) })
@@ -41,7 +50,7 @@ func Advance(running, next *Config) (inForce *Config, pending []Change) {
 	inForce = &Config{origins: make(map[string]Origin, len(next.origins))}
 	for _, k := range registry() {
 		from := next
-		if !k.Class.Immediate() && k.text(running) != k.text(next) {
+		if !classOf(k, running, next).Immediate() && k.text(running) != k.text(next) {
 			from = running
 		}
 		k.carry(inForce, from)

@@ -63,6 +63,33 @@ func TestAdvance(t *testing.T) {
 	require.Empty(t, Diff(running, back))
 }
 
+func TestSwitchingTLSWaitsForAFullRestart(t *testing.T) {
+	load := func(cert, key string) *Config {
+		c, _, err := Load(Options{Root: true, Set: []string{"tls.cert_file=" + cert, "tls.key_file=" + key}})
+		require.NoError(t, err)
+		return c
+	}
+	off, one, two := load("", ""), load("a.crt", "a.key"), load("b.crt", "b.key")
+	for name, c := range map[string]struct {
+		running, next *Config
+		waits         bool
+	}{"on": {off, one, true}, "off": {one, off, true}, "another certificate": {one, two, false}} {
+		t.Run(name, func(t *testing.T) {
+			inForce, pending := Advance(c.running, c.next)
+			if !c.waits {
+				require.Empty(t, pending)
+				require.Equal(t, c.next.TLS, inForce.TLS)
+				return
+			}
+			require.Equal(t, c.running.TLS, inForce.TLS)
+			require.Len(t, pending, 2)
+			for _, change := range pending {
+				require.Equal(t, Restart, change.Class)
+			}
+		})
+	}
+}
+
 // TestRulesDoNotMixClasses keeps Advance from making a configuration that Load would refuse.
 func TestRulesDoNotMixClasses(t *testing.T) {
 	for _, r := range rules() {

@@ -32,12 +32,12 @@ func tlsKeys() []Key {
 	return []Key{
 		spec[string]{
 			name: "tls.cert_file", class: Hot, own: true, codec: text(4096),
-			doc:   "PEM file with the certificate chain of all TLS listeners. A reload reads it again, changed or not.",
+			doc:   "PEM file with the certificate chain of all TLS listeners. A reload reads it again, changed or not; switching TLS on or off waits for a full restart.",
 			field: func(c *Config) *string { return &c.TLS.CertFile },
 		}.key(),
 		spec[string]{
 			name: "tls.key_file", class: Hot, own: true, codec: text(4096),
-			doc:   "PEM file with the private key of tls.cert_file. A reload reads it again, changed or not.",
+			doc:   "PEM file with the private key of tls.cert_file. A reload reads it again, changed or not; switching TLS on or off waits for a full restart.",
 			field: func(c *Config) *string { return &c.TLS.KeyFile },
 		}.key(),
 	}
