@@ -14,6 +14,7 @@ import (
 	"berth/actors/reload"
 	"berth/actors/store"
 	"berth/config"
+	"berth/netio/hostcheck"
 	"berth/netio/tcp"
 )
 
@@ -115,6 +116,9 @@ func boot(p *process, storePID *actor.PID) *booted {
 		p.log.Warn().Msg(line)
 	}
 	plan, err := newPlan(cfg, doors{})
+	if err == nil {
+		warnAboutHost(p, cfg, hostcheck.System())
+	}
 	return &booted{plan: plan, overrides: overrides.Values, err: err}
 }
 

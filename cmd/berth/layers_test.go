@@ -81,7 +81,8 @@ var layers = []layer{
 	{
 		// The camera of `berth demo` is a device beside the server, not a part of it: it is a peer on loopback, built on another
 		// project's RTSP server, and the server reaches it through its own HTTP API like any camera. So cmd may start it.
-		folder: "cmd", ours: []string{"config", "actors/supervisor", "actors/store", "netio/camera"},
+		// The checks of the host and the arithmetic of port ranges are pure: `berth doctor` and `berth ports plan` need no server.
+		folder: "cmd", ours: []string{"config", "actors/supervisor", "actors/store", "netio/camera", "netio/hostcheck", "netio/ports"},
 		outside: []string{"github.com/spf13/cobra", zerologLib},
 		why:     "the program reads flags and starts the supervisor; what a command needs from a running server it asks the API for",
 	},
@@ -122,7 +123,7 @@ var actorOrder = [][]string{
 // netioOrder: below the protocols lie the packages that know sockets but no protocol. The protocols stand in one row: none imports another.
 var netioOrder = [][]string{
 	{"netio/ports"},
-	{"netio/udp", "netio/tcp"},
+	{"netio/udp", "netio/tcp", "netio/hostcheck"},
 	{"netio/fanout"},
 	{
 		"netio/rtsp", "netio/rtmp", "netio/httpd", "netio/httpflv", "netio/hls", "netio/webrtc", "netio/gb28181",

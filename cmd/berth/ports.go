@@ -60,6 +60,7 @@ func (p *program) portsCommand() *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print the server's reply as it is, every slot that is not free included")
 	c.Flags().BoolVar(&all, "all", false, "also print a line for every slot that is not free")
 	f.add(c, 30*time.Second)
+	c.AddCommand(p.planCommand())
 	return c
 }
 

@@ -53,7 +53,7 @@ Without a subcommand it serves. 'berth demo' shows it at work with a built-in ca
 	flags.StringArrayVar(&p.set, "set", nil, "set one key, section.key=value; may be repeated and wins over file and environment")
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.checkCommand(), p.configCommand(), p.reloadCommand(),
-		p.restartCommand(), p.portsCommand(), p.secretCommand(), p.versionCommand(),
+		p.restartCommand(), p.portsCommand(), p.doctorCommand(), p.secretCommand(), p.versionCommand(),
 	)
 	for _, c := range root.Commands() {
 		c.Args = noArguments

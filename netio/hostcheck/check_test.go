@@ -63,7 +63,6 @@ func TestAGoodHostHasNothingToCure(t *testing.T) {
 }
 
 func TestEachFaultIsFoundWithItsCure(t *testing.T) {
-	// 0100007F is 127.0.0.1 as the kernel of a little-endian machine writes it; the tests of parseSockets cover both.
 	const wildcard = "   1: 00000000:4E84 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 4711 2 0000000000000000 0\n"
 	for _, c := range []struct {
 		name  string
@@ -79,7 +78,7 @@ func TestEachFaultIsFoundWithItsCure(t *testing.T) {
 		}},
 		{
 			"ephemeral overlap, merged with what is reserved", "ephemeral-ports", Warn, "2232 of 5000 ports of 30000-34999",
-			"echo 'net.ipv4.ip_local_reserved_ports = 8080,30000-34999' | sudo tee /etc/sysctl.d/60-berth.conf && sudo sysctl -p /etc/sysctl.d/60-berth.conf",
+			"echo 'net.ipv4.ip_local_reserved_ports = 8080,30000-34999' | sudo tee /etc/sysctl.d/60-berth-ports.conf && sudo sysctl -p /etc/sysctl.d/60-berth-ports.conf",
 			func(_ *Host, files map[string]string, d *Demand) {
 				d.Range = ports.Range{Low: 30000, High: 34999}
 				files[reservedFile] = "8080\n"

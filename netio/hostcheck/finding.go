@@ -17,7 +17,7 @@ type Finding struct {
 	Check string   `json:"check"`          // stable name of the check
 	Level Level    `json:"level"`          // how bad it is
 	Text  string   `json:"text"`           // what was found and what it means, one line
-	Cure  []string `json:"cure,omitempty"` // commands, or lines of configuration, that end it; empty when there is nothing to do
+	Cure  []string `json:"cure,omitempty"` // what ends it: commands or lines of configuration, each an alternative to the others; empty when there is nothing to do
 }
 
 // Worst returns the worst level among findings; OK when there are none.

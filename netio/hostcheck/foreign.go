@@ -156,8 +156,8 @@ func describeHeld(f Finding, d Demand, held []socket, owners map[uint64]Process)
 	f.Level = Warn
 	f.Text = fmt.Sprintf("other programs hold %d ports of %s: %s; %d pairs cannot be leased meanwhile", set.Len(), d.Range, strings.Join(names, ", "), lost)
 	f.Cure = []string{
-		fmt.Sprintf("sudo ss -lunpt 'sport >= :%d and sport <= :%d'", d.Range.Low, d.Range.High),
-		fmt.Sprintf(`pool.exclude = "%s"`, d.Excluded.Union(set)),
+		fmt.Sprintf("sudo ss -lunpt 'sport >= :%d and sport <= :%d'  # see who, and stop it", d.Range.Low, d.Range.High),
+		fmt.Sprintf(`pool.exclude = "%s"%s`, d.Excluded.Union(set), thenRestart),
 	}
 	return f
 }

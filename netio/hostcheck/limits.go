@@ -37,8 +37,8 @@ func checkOpenFiles(h Host, d Demand) Finding {
 	}
 	f.Cure = []string{
 		fmt.Sprintf("sudo mkdir -p /etc/systemd/system/berth.service.d && printf '[Service]\\nLimitNOFILE=%d\\n' | sudo tee /etc/systemd/system/berth.service.d/files.conf && "+
-			"sudo systemctl daemon-reload && sudo systemctl restart berth", want),
-		fmt.Sprintf("ulimit -n %d  # without systemd, before berth starts; containers: --ulimit nofile=%d", want, want),
+			"sudo systemctl daemon-reload && sudo systemctl restart berth  # as a service of systemd", want),
+		fmt.Sprintf("ulimit -n %d  # in the shell that starts berth; containers: --ulimit nofile=%d", want, want),
 	}
 	return f
 }
@@ -74,7 +74,7 @@ func checkUDPBuffer(h Host, d Demand) Finding {
 	if have < want {
 		f.Level = Warn
 		f.Text += fmt.Sprintf(", %d are wanted: bursts such as key frames lose packets", want/perPacket)
-		f.Cure = []string{fmt.Sprintf("echo '%s = %d' | sudo tee -a %s && sudo sysctl -p %s", setting, want, sysctlFile, sysctlFile)}
+		f.Cure = []string{fmt.Sprintf("echo '%s = %d' | sudo tee %s && sudo sysctl -p %s", setting, want, buffersConf, buffersConf)}
 	}
 	return f
 }

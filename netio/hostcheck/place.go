@@ -37,7 +37,10 @@ func checkAddresses(h Host, d Demand) Finding {
 	}
 	f.Level = Fail
 	f.Text = strings.Join(bad, "; ") + present(h)
-	f.Cure = []string{"ip -brief address", `general.listen_ip = "::"  # or one of these addresses; pool.bind empty means the same`}
+	f.Cure = []string{
+		`general.listen_ip = "::" and pool.bind = ""  # in the configuration: every address of this machine`,
+		"ip -brief address  # shows those that can be set instead",
+	}
 	return f
 }
 
@@ -68,7 +71,7 @@ func checkState(h Host, d Demand) Finding {
 		f.Text = fmt.Sprintf("state.dir %s cannot be written: %v; proxies and overrides that are set through the API would be refused or lost", d.StateDir, err)
 		f.Cure = []string{
 			fmt.Sprintf("sudo install -d -m 0700 -o USER %s  # USER: whom the server runs as", quoted(d.StateDir)),
-			`state.dir = "/another/directory"`,
+			`state.dir = "/another/directory"  # in the configuration`,
 		}
 	}
 	return f

@@ -13,8 +13,11 @@ const (
 	reservedFile  = "/proc/sys/net/ipv4/ip_local_reserved_ports"
 )
 
-// sysctlFile is where the cures put settings, so that they survive a reboot.
-const sysctlFile = "/etc/sysctl.d/60-berth.conf"
+// Where the cures put settings, so that they survive a reboot; a file each, so that one cure does not undo another.
+const (
+	portsConf   = "/etc/sysctl.d/60-berth-ports.conf"
+	buffersConf = "/etc/sysctl.d/60-berth-buffers.conf"
+)
 
 // checkListeners looks for the server's own listeners in the pool's range. A configuration with one that is not excluded is refused
 // when it is loaded; this holds also for values that come another way.
@@ -82,7 +85,7 @@ func checkEphemeral(h Host, d Demand) Finding {
 	f.Level = Warn
 	f.Text = fmt.Sprintf("%d of %d ports of %s are ephemeral ports too (%s): any outgoing connection of any program may take one, and that pair is lost meanwhile",
 		shared.Len(), pool.Len(), d.Range, shared)
-	f.Cure = []string{fmt.Sprintf("echo 'net.ipv4.ip_local_reserved_ports = %s' | sudo tee %s && sudo sysctl -p %s", reserved.Union(pool), sysctlFile, sysctlFile)}
+	f.Cure = []string{fmt.Sprintf("echo 'net.ipv4.ip_local_reserved_ports = %s' | sudo tee %s && sudo sysctl -p %s", reserved.Union(pool), portsConf, portsConf)}
 	return f
 }
 
@@ -112,6 +115,9 @@ func checkNodePorts(h Host, d Demand) Finding {
 	return f
 }
 
+// thenRestart stands behind a line of configuration that a reload does not put in force.
+const thenRestart = "  # in the configuration, then: berth restart"
+
 // moveRange proposes a range of that many pairs, clear of what others use, in the form of a line of configuration.
 func moveRange(d Demand, pairs int) []string {
 	own := make([]ports.Range, len(d.Listeners))
@@ -122,9 +128,9 @@ func moveRange(d Demand, pairs int) []string {
 		From: DefaultFrom, Shun: NodePorts().Union(usualEphemeral()), Forbid: ports.NewSet(own...),
 	})
 	if err != nil || len(plan.Overlap) > 0 {
-		return []string{`rtp_proxy.port_range = "20000-29999"`, "berth restart"}
+		return []string{`rtp_proxy.port_range = "20000-29999"` + thenRestart}
 	}
-	return []string{fmt.Sprintf(`rtp_proxy.port_range = "%s"`, plan.Range), "berth restart"}
+	return []string{fmt.Sprintf(`rtp_proxy.port_range = "%s"%s`, plan.Range, thenRestart)}
 }
 
 // DefaultFrom is where a proposed range begins when there is room.
