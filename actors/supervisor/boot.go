@@ -133,6 +133,7 @@ func (a *supervisorActor) onBooted(ctx actor.Context, m *booted) {
 		return
 	}
 	a.plan = m.plan
+	a.process.open.Store(&m.plan.doors)
 	a.process.certificate.Use(m.plan.certificate)
 	a.spawnReload(ctx, m.overrides)
 	a.phase = phaseLoading
@@ -144,7 +145,8 @@ func (a *supervisorActor) spawnReload(ctx actor.Context, overrides map[string]st
 	process := a.process
 	a.reload = mustSpawn(ctx, "reload", reload.Props(reload.Options{
 		Runtime: process.runtime, Running: a.plan.config, Overrides: overrides, Store: a.store,
-		Load: func(overrides map[string]string) (reload.Loaded, error) { return load(process, overrides) },
+		Load:  func(overrides map[string]string) (reload.Loaded, error) { return load(process, overrides) },
+		Probe: func(running, next *config.Config) []reload.Probe { return newProber(process, running, next).probe() },
 	}))
 	ctx.Send(a.reload, &reload.Register{Name: "supervisor", PID: ctx.Self()})
 }
@@ -193,7 +195,11 @@ func load(p *process, overrides map[string]string) (reload.Loaded, error) {
 	if err != nil {
 		return reload.Loaded{}, err
 	}
-	return reload.Loaded{Config: cfg, Warnings: report.Lines(), Commit: func() { p.certificate.Use(pair) }}, nil
+	loaded := reload.Loaded{Config: cfg, Warnings: report.Lines()}
+	if pair != nil { // without one TLS is off, or is to be switched off by a full restart: the open listeners go on with theirs
+		loaded.Commit = func() { p.certificate.Use(pair) }
+	}
+	return loaded, nil
 }
 
 // prepare makes the plan of a full restart, with nothing touched.

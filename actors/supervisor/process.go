@@ -26,6 +26,7 @@ type process struct {
 
 	identity   atomic.Pointer[identity]
 	engine     atomic.Pointer[api.Engine] // nil while there is none
+	open       atomic.Pointer[doors]      // the listening sockets of the plan in force
 	hookIndex  atomic.Uint64              // numbers hooks through all generations
 	breakdowns atomic.Uint64              // generations lost to a panic
 	failure    atomic.Pointer[error]      // why the server ends, nil for an orderly end

@@ -219,6 +219,7 @@ func (a *supervisorActor) onEngineUp(ctx actor.Context, m *engineUp) {
 	}
 	a.phase = phaseRunning
 	a.process.engine.Store(m.engine)
+	a.process.open.Store(&a.plan.doors)
 	result := &Restarted{Generation: a.generation, Restored: a.restored, Err: a.failure}
 	if !a.downSince.IsZero() {
 		result.Duration = time.Since(a.downSince)
