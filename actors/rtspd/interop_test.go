@@ -27,7 +27,13 @@ func run(t *testing.T, name string, args ...string) *peer {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	t.Cleanup(func() { cancel(); <-p.done })
+	t.Cleanup(func() {
+		cancel()
+		<-p.done
+		if t.Failed() {
+			t.Logf("%s printed: %s", p.cmd, p.out.String())
+		}
+	})
 	return p
 }
 
@@ -202,21 +208,43 @@ func TestInteropAccounts(t *testing.T) {
 	}
 }
 
-// gstreamerPlays has GStreamer's player decode both tracks. It is a player and no hand-made pipeline, because gst-launch-1.0 links pads that
-// appear late with a race of its own.
+// gstreamerPlays has GStreamer's player decode both tracks. It is a player and no hand-made pipeline, because gst-launch-1.0 links pads that appear late with a
+// race of its own. The player too leaves out one of the tracks now and then, with other RTSP servers just as often, and is then started again.
 func (f *fixture) gstreamerPlays(url string) {
 	f.t.Helper()
-	p := run(f.t, "gst-launch-1.0", "-v", "playbin", "uri="+url, "video-sink=fakesink", "audio-sink=fakesink")
-	f.eventually(func() bool {
+	const starts = 6
+	for range starts {
+		p := run(f.t, "gst-launch-1.0", "-v", "playbin", "uri="+url, "video-sink=fakesink", "audio-sink=fakesink")
+		shown := f.gstreamerShows(p, url)
+		require.NoError(f.t, p.cmd.Process.Kill())
+		<-p.done
+		if shown {
+			return
+		}
+	}
+	f.t.Fatalf("GStreamer did not decode both tracks of %s in any of %d starts", url, starts)
+}
+
+// gstreamerShows waits until both sinks of the player have been told what they get, or long enough.
+func (f *fixture) gstreamerShows(p *peer, url string) bool {
+	f.t.Helper()
+	limit := time.After(actortest.Wait / 3)
+	for poll := time.NewTicker(10 * time.Millisecond); ; {
 		out := p.out.String()
 		require.NotContains(f.t, out, "ERROR", "GStreamer on %s", url)
+		if strings.Contains(out, "fakesink0.GstPad:sink: caps = ") && strings.Contains(out, "fakesink1.GstPad:sink: caps = ") {
+			poll.Stop()
+			return true
+		}
 		select {
 		case <-p.done:
 			f.t.Fatalf("gst-launch-1.0 ended: %s", out)
-		default:
+		case <-limit:
+			poll.Stop()
+			return false
+		case <-poll.C:
 		}
-		return strings.Contains(out, "fakesink0.GstPad:sink: caps = ") && strings.Contains(out, "fakesink1.GstPad:sink: caps = ")
-	}, "GStreamer decodes picture and sound")
+	}
 }
 
 func TestInteropGStreamer(t *testing.T) {

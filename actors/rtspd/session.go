@@ -124,6 +124,8 @@ func (a *session) Receive(ctx actor.Context) {
 		if m.incarnation == a.incarnation {
 			a.onTick(ctx)
 		}
+	case *settleTick:
+		a.onSettleTick(ctx, m)
 	case *drained:
 		if m.incarnation == a.incarnation {
 			a.onDrained(ctx)

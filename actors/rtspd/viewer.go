@@ -26,6 +26,29 @@ type viewer struct {
 	tcp    bool            // playing over the connection
 	count  *viewCount
 	heard  atomic.Int64 // Unix nanoseconds of the last interleaved frame from the viewer
+
+	settleBy time.Time   // when PLAY is answered although the stream has not settled; zero before the first PLAY
+	settling *time.Timer // looks again; nil unless PLAY had to wait
+}
+
+const (
+	// settleTime is how long PLAY may wait for a stream to settle.
+	settleTime = time.Second
+	// settleStep is the distance of the looks at it.
+	settleStep = 20 * time.Millisecond
+)
+
+// settleTick looks again whether a viewer's stream has settled.
+type settleTick struct {
+	incarnation uint64
+	viewer      *viewer // that asked; another one may have taken its place
+	play        rtsp.PreparePlay
+}
+
+func (a *session) onSettleTick(ctx actor.Context, m *settleTick) {
+	if m.incarnation == a.incarnation && m.viewer == a.viewer {
+		a.prepare(ctx, m.play)
+	}
 }
 
 func (v *viewer) playing() bool { return v.tcp || v.udp != nil }
@@ -133,14 +156,24 @@ func (a *session) onUDPOpened(ctx actor.Context, m *stream.UDPOpened) {
 	a.step(ctx, rtsp.UDPOpened{Track: m.Track, Port: m.Port})
 }
 
-// prepare makes the reader whose first packets the PLAY response describes.
+// prepare makes the reader whose first packets the PLAY response describes. In the first second of a stream it waits until that can be told: a viewer who is not
+// told how sound and picture line up sees one of them jump when it learns.
 func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 	v := a.viewer
-	v.tracks = act.Tracks
 	wanted := make([]int, len(act.Tracks))
 	for i, t := range act.Tracks {
 		wanted[i] = t.Track
 	}
+	now := a.opts.Now()
+	if v.settleBy.IsZero() {
+		v.settleBy = now.Add(settleTime)
+	}
+	if now.Before(v.settleBy) && !v.hub.Settled(wanted, now) {
+		root, self, again := a.root, a.self, &settleTick{incarnation: a.incarnation, viewer: v, play: act}
+		v.settling = time.AfterFunc(settleStep, func() { root.Send(self, again) })
+		return
+	}
+	v.tracks = act.Tracks
 	v.reader = v.hub.NewReader(hub.ReaderOptions{Tracks: wanted, Policy: a.policy()})
 	starts := v.reader.Start()
 	if v.paused != nil {
@@ -224,6 +257,9 @@ func (a *session) pause() {
 
 func (a *session) leaveViewer(ctx actor.Context) {
 	v := a.viewer
+	if v.settling != nil {
+		v.settling.Stop()
+	}
 	a.pause()
 	stats := v.count.stats()
 	a.totals.packets += stats.Packets
