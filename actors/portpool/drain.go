@@ -84,11 +84,13 @@ func (p *pool) look(s ports.Slot, now time.Time) (packets int, over bool) {
 func (p *pool) endDrain(s ports.Slot, now time.Time) {
 	p.slots[s].bound.Close()
 	p.ledger.Drained(s, now)
+	p.touched(s)
 }
 
 // probe finds out whether another program still holds a foreign slot.
 func (p *pool) probe(s ports.Slot, now time.Time) {
 	b := &p.slots[s]
+	p.touched(s)
 	bound, err := p.opts.Listen(b.addr, p.ledger.Port(s), b.want)
 	if err != nil {
 		// Whatever the error, the slot cannot be leased now.

@@ -1,6 +1,7 @@
 package portpool
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -34,6 +35,9 @@ func Reasons() []Reason {
 		ReasonLeased, ReasonDraining, ReasonCooling, ReasonForeign, ReasonExcluded,
 	}
 }
+
+// errPoolEnds answers an audit that the end of the pool cut off.
+var errPoolEnds = errors.New("the port pool ended before the audit was over")
 
 // Usage is how many pairs one kind of owner holds.
 type Usage struct {

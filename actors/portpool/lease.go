@@ -36,6 +36,7 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 	who := tenant(m.Stream, m.Purpose)
 	p.ledger.Lease(s, ports.Holder{Owner: o.number, ID: m.ID, Tenant: who}, now)
 	p.slots[s] = slot{bound: bound, want: m.Sockets, addr: p.localAddr(m), owner: o, purpose: m.Purpose, peer: m.Peer}
+	p.touched(s)
 	p.slots[s].count = p.owners.leased(o, m.Purpose, m.Stream.App)
 	p.stats.granted++
 	if e := p.log.Debug(); e.Enabled() {
@@ -159,6 +160,7 @@ func hopeless(err error) *RefusedError {
 func (p *pool) condemn(s ports.Slot, m *LeasePair, err error, now time.Time) {
 	p.slots[s].want, p.slots[s].addr = m.Sockets, p.localAddr(m)
 	p.ledger.Condemn(s, now)
+	p.touched(s)
 	p.stats.conflicts++
 	p.alarm.conflict(now, p.ledger.Port(s), err)
 	p.ticker.schedule(now, p.nextDue)

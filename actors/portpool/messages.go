@@ -74,6 +74,49 @@ type SetPendingRange struct{ Range ports.Range }
 // StopGranting makes every further LeasePair be refused with reason Restarting. Sent by the engine at the start of its teardown.
 type StopGranting struct{}
 
+// Audit makes the pool compare its ledger with the owners of the leases and with the kernel's socket table, now instead of at the next minute. Answered with [Audited];
+// requests that come while an audit is under way share its outcome.
+type Audit struct{}
+
+// Audited is what an audit found. Immutable.
+type Audited struct {
+	At    time.Time
+	Took  time.Duration
+	Slots int     // compared; slots that were leased or released meanwhile are left to the next audit
+	Drift []Drift // what does not agree, in port order; empty when all is well
+	Err   error   // why the kernel's socket table could not be read; ledger and owners were compared all the same
+}
+
+// DriftKind says in which way the books and the truth differ. Its text is stable: it is a metric label and stands in API replies.
+type DriftKind string
+
+// The kinds of drift.
+const (
+	DriftDeadOwner  DriftKind = "dead_owner"  // the holder of a lease has ended, and the pool was not told
+	DriftNoOwner    DriftKind = "no_owner"    // the ledger and the list of holders contradict each other
+	DriftForgotten  DriftKind = "forgotten"   // the pool has a socket open on a slot that is neither leased nor draining
+	DriftNotBound   DriftKind = "not_bound"   // a socket that the pool counts on is closed
+	DriftStillBound DriftKind = "still_bound" // this process holds a port of a slot, and the pool knows nothing of it
+)
+
+// DriftKinds returns all kinds, for metrics that want every label present.
+func DriftKinds() []DriftKind {
+	return []DriftKind{DriftDeadOwner, DriftNoOwner, DriftForgotten, DriftNotBound, DriftStillBound}
+}
+
+// Drift is one slot on which the books and the truth differ. It was seen twice, half a second apart.
+type Drift struct {
+	Port     uint16 // the even port
+	Kind     DriftKind
+	State    ports.State // in the ledger, before the repair
+	Owner    string      // PID of the holder, "" when there is none
+	Stream   media.StreamKey
+	Detail   string
+	Repaired bool // false: it is left as it is because mending it could take a port from its user
+
+	slot ports.Slot
+}
+
 // GetPool asks for the pool's state; answered with [Pool]. Slots is filled only when Detail is set.
 type GetPool struct{ Detail bool }
 
@@ -87,10 +130,13 @@ type Pool struct {
 	Granted   uint64       // leases granted since the pool was made
 	Reclaimed uint64       // leases that ended with their owner instead of by ReleaseLease
 	Refused   map[string]uint64
-	Conflicts uint64 // pairs found to be held by other programs
-	Late      uint64 // packets heard on released pairs
-	Short     bool   // the share of pairs in use has reached pool.warn_at
-	Slots     []Slot // those not free, in port order
+	Conflicts uint64   // pairs found to be held by other programs
+	Late      uint64   // packets heard on released pairs
+	Short     bool     // the share of pairs in use has reached pool.warn_at
+	Audit     *Audited // the last audit; nil before the first
+	Audits    uint64   // audits since the pool was made
+	Drift     uint64   // drift found by all of them
+	Slots     []Slot   // those not free, in port order
 }
 
 // Slot describes one slot that is not free.

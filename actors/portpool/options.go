@@ -1,6 +1,7 @@
 package portpool
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -27,6 +28,10 @@ type Options struct {
 	Listen func(addr netip.Addr, port uint16, want ports.Sockets) (Bound, error)
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
+	// Kernel returns which ports of a range this process holds. Called beside the actor at each audit. Nil asks the operating system.
+	Kernel func(ctx context.Context, r ports.Range) (udp.Held, error)
+	// AuditEvery is the pause between two audits. 0 means a minute.
+	AuditEvery time.Duration
 	// Shuffle settles the order in which pairs are leased for the first time. Nil means a random one.
 	Shuffle func(n int, swap func(i, j int))
 }
@@ -45,6 +50,14 @@ func Props(rt *actors.Runtime, opts Options) *actor.Props {
 	}
 	if opts.Listen == nil {
 		opts.Listen = listen
+	}
+	if opts.Kernel == nil {
+		opts.Kernel = func(ctx context.Context, r ports.Range) (udp.Held, error) {
+			return udp.HeldPorts(ctx, "/proc/self", r.Low, r.High)
+		}
+	}
+	if opts.AuditEvery <= 0 {
+		opts.AuditEvery = auditEvery
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

@@ -4,9 +4,10 @@ import "github.com/asynkron/protoactor-go/actor"
 
 // owner is an actor that was granted a lease and has not ended.
 type owner struct {
-	pid    *actor.PID
-	number uint64    // in the ledger
-	use    *useCount // of its last lease: most owners have ports for one thing
+	pid     *actor.PID
+	number  uint64        // in the ledger
+	process actor.Process // what pid stood for when it was watched: its name may be another actor's by now
+	use     *useCount     // of its last lease: most owners have ports for one thing
 }
 
 // useCount counts the pairs that one kind of owner holds.
@@ -40,6 +41,7 @@ func (o *owners) watched(ctx actor.Context, pid *actor.PID) *owner {
 	}
 	o.last++
 	added := &owner{pid: pid, number: o.last}
+	added.process, _ = ctx.ActorSystem().ProcessRegistry.GetLocal(pid.Id)
 	o.byID[pid.Id] = added
 	ctx.Watch(pid)
 	return added

@@ -30,6 +30,7 @@ type pool struct {
 	owners owners
 	stats  stats
 	alarm  alarm
+	audit  auditor
 
 	discard udp.Discarder
 	ticker  ticker
@@ -45,6 +46,7 @@ type slot struct {
 	purpose Purpose       // of the present or last lease
 	peer    string        // likewise
 	drain   drain
+	changed uint64 // see touched
 }
 
 type stats struct {
@@ -64,6 +66,12 @@ func (p *pool) Receive(ctx actor.Context) {
 		p.onTerminated(ctx, m.Who)
 	case *tick:
 		p.onTick(ctx)
+	case *Audit:
+		p.onAudit(ctx)
+	case *auditDue:
+		p.onAuditDue(ctx)
+	case *tablesRead:
+		p.onTablesRead(ctx, m)
 	case *GetPool:
 		ctx.Respond(p.snapshot(m.Detail))
 	case *SetPendingRange:
@@ -75,7 +83,7 @@ func (p *pool) Receive(ctx actor.Context) {
 	case *actor.Started:
 		p.onStarted(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		p.release()
+		p.release(ctx)
 	}
 }
 
@@ -102,6 +110,7 @@ func (p *pool) onStarted(ctx actor.Context) {
 	p.stats.refused = map[Reason]uint64{}
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
 	p.ticker = newTicker(ctx)
+	p.startAuditor(ctx)
 	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.ledger.Len()).Int("excluded", p.ledger.Counts()[ports.Excluded]).
 		Stringer("bind", p.bind).Msg("port pool ready")
 }
@@ -115,12 +124,13 @@ func (p *pool) onConfig(ctx actor.Context, m *actors.ConfigChanged) {
 }
 
 // release closes every socket. The pool grants nothing afterwards. It may run twice.
-func (p *pool) release() {
+func (p *pool) release(ctx actor.Context) {
 	if p.ledger == nil || p.released {
 		return
 	}
 	p.closing, p.released = true, true
 	p.ticker.stop()
+	p.stopAuditor(ctx)
 	counts := p.ledger.Counts()
 	for i := range p.slots {
 		p.slots[i].bound.Close()

@@ -63,6 +63,7 @@ func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
 	b.owner, b.count = nil, nil
 	b.drain = drain{}
 	p.ledger.Release(s, drains, now)
+	p.touched(s)
 	if d := p.log.Debug(); d.Enabled() {
 		d.Uint16("port", p.ledger.Port(s)).Str("stream", p.ledger.Tenant(s).Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
 			Stringer("state", p.ledger.State(s)).Msg("lease ended")

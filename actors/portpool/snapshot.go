@@ -20,7 +20,7 @@ func (p *pool) snapshot(detail bool) *Pool {
 	out := &Pool{
 		Range: p.ledger.Range(), Pending: p.pending, Bind: p.bind, Counts: p.ledger.Counts(), HighWater: p.ledger.HighWater(),
 		Granted: p.stats.granted, Reclaimed: p.stats.reclaimed, Refused: refused, Conflicts: p.stats.conflicts, Late: p.stats.late,
-		Short: p.alarm.warned,
+		Short: p.alarm.warned, Audit: p.audit.last, Audits: p.audit.audits, Drift: p.audit.found,
 	}
 	if !detail {
 		return out
