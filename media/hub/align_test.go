@@ -119,3 +119,18 @@ func TestLiningUpKeepsPicturesWhole(t *testing.T) {
 	require.Len(t, seen, 2)
 	require.Equal(t, seen[0], seen[1])
 }
+
+func TestSettled(t *testing.T) {
+	a := newAV(t, Options{})
+	both := []int{0, 1, 7}
+	require.False(t, a.Settled(both, epoch), "nothing has come")
+	require.True(t, a.Settled([]int{1}, epoch), "one track has nothing to line up")
+	a.sendAt(0, epoch, time.Time{}, idr)
+	a.video.w.WriteRTCP(0, epoch, senderReport(11, epoch, 1000))
+	require.False(t, a.Settled(both, epoch), "no sound yet")
+	a.sendAt(0, time.Time{}, epoch, nil)
+	require.False(t, a.Settled(both, epoch.Add(settlePatience-1)), "no report on the sound yet")
+	require.True(t, a.Settled(both, epoch.Add(settlePatience)), "some sources never report")
+	a.audio.w.WriteRTCP(1, epoch, senderReport(22, epoch, 5000))
+	require.True(t, a.Settled(both, epoch))
+}

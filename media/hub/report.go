@@ -11,6 +11,8 @@ const (
 	// reportMinGap is the least distance of a track's reports when a key frame asks for an early one. It is shorter than the usual distances of key frames, so
 	// that a reader gets reports with the first packets.
 	reportMinGap = 500 * time.Millisecond
+	// settlePatience is how long after the stream's first packet viewers may be kept waiting for the other tracks and for the source's reports.
+	settlePatience = time.Second
 	// reportStale is the age of a source's last report from which arrival times are followed again.
 	reportStale = time.Minute
 
@@ -103,6 +105,28 @@ func (h *Hub) mayReport(now time.Time) bool {
 		}
 	}
 	h.reporting = true
+	return true
+}
+
+// Settled reports whether [Reader.Start] can tell a viewer of these tracks how they line up: all have begun, and their source has said how its clocks belong together. A
+// viewer of one track has nothing to line up. A second after the stream's first packet the answer is true in any case.
+func (h *Hub) Settled(tracks []int, now time.Time) bool {
+	if len(tracks) < 2 {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.firstPacket.IsZero() && now.Sub(h.firstPacket) >= settlePatience {
+		return true
+	}
+	for _, i := range tracks {
+		if i < 0 || i >= len(h.state) {
+			continue
+		}
+		if t := h.state[i]; !t.started || t.clock != 0 && t.source.reported.IsZero() {
+			return false
+		}
+	}
 	return true
 }
 
