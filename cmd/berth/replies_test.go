@@ -20,6 +20,13 @@ func verdictOf(dryRun bool, outcomes ...string) map[string]any {
 	}}
 }
 
+// noted gives the first key of a verdict what a probe has found.
+func noted(reply map[string]any, note string, trouble bool) map[string]any {
+	key := reply["data"].(map[string]any)["keys"].([]any)[0].(map[string]any)
+	key["note"], key["trouble"] = note, trouble
+	return reply
+}
+
 func TestReloadPrintsALineAKey(t *testing.T) {
 	env, _ := home(t)
 	for _, c := range []struct {
@@ -37,6 +44,8 @@ func TestReloadPrintsALineAKey(t *testing.T) {
 		}},
 		{"one rejected", verdictOf(false, "rejected", "pending_full_restart"), exitFailed, []string{`2 keys changed: 0 applied, 1 pending full restart, 1 rejected`}},
 		{"dry run", verdictOf(true, "applied"), exitDone, []string{`1 key changed: 1 would be applied`}},
+		{"a probe", noted(verdictOf(false, "pending_full_restart"), "can be opened", false), exitPending, []string{`pending full restart +berth\.toml:7 +can be opened`}},
+		{"a probe in trouble", noted(verdictOf(false, "pending_full_restart"), "address in use", true), exitFailed, []string{`address in use`, `1 key would not work`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url, asked := fakeServer(t, http.StatusOK, map[string]any{"reloadConfig": c.reply})

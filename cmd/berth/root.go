@@ -52,11 +52,13 @@ Without a subcommand it serves. 'berth demo' shows it at work with a built-in ca
 	flags.StringVarP(&p.file, "config", "c", p.getenv("BERTH_CONFIG"), "configuration file: .toml, .yaml, .yml or ZLMediaKit's .ini; also BERTH_CONFIG")
 	flags.StringArrayVar(&p.set, "set", nil, "set one key, section.key=value; may be repeated and wins over file and environment")
 	root.AddCommand(
-		p.serveCommand(), p.demoCommand(), p.checkCommand(), p.configCommand(), p.reloadCommand(),
+		p.serveCommand(), p.demoCommand(), p.checkCommand(), p.configCommand(), p.getCommand(), p.setCommand(), p.unsetCommand(), p.reloadCommand(),
 		p.restartCommand(), p.portsCommand(), p.doctorCommand(), p.secretCommand(), p.versionCommand(),
 	)
 	for _, c := range root.Commands() {
-		c.Args = noArguments
+		if c.Args == nil {
+			c.Args = noArguments
+		}
 	}
 	root.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
