@@ -61,9 +61,9 @@ func (p *process) err() error {
 	return nil
 }
 
-// ready tells the world that the first generation runs.
-func (p *process) ready(plan *plan) {
-	p.notify.ready()
+// ready tells the world that the server runs for the first time; status is for the service manager.
+func (p *process) ready(plan *plan, status string) {
+	p.notify.ready(status)
 	if p.opts.Ready == nil {
 		return
 	}

@@ -51,6 +51,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("spawn supervisor: %w", err)
 	}
+	defer p.startWatchdog(supervisor)()
 	return p.wait(ctx, supervisor)
 }
 

@@ -58,6 +58,7 @@ type supervisorActor struct {
 	again      bool         // a restart was asked for while one was under way
 	enders     []*actor.PID // who waits for ShutDown
 	downSince  time.Time
+	announced  bool // the world knows that the server runs
 	breakdowns breakdowns
 	pause      time.Duration // before the next generation is built
 }
@@ -92,8 +93,10 @@ func (a *supervisorActor) Receive(ctx actor.Context) {
 		setLogLevel(m.Config)
 		a.plan = a.plan.with(m.Config)
 		ctx.Respond(&actors.ConfigTaken{Owner: "supervisor"})
-	case *reload.Verdict:
-		a.process.notify.reloaded() // the answer to a reload by signal; the reload actor has logged it
+	case *reload.Verdict: // the answer to a reload by signal; the reload actor has logged it
+		if a.phase != phaseEnding {
+			a.process.notify.ready(statusOfReload(m))
+		}
 	case *actor.Stopping:
 		if a.phase != phaseEnding {
 			// The children end now, and none of them is to be made anew.
@@ -102,8 +105,12 @@ func (a *supervisorActor) Receive(ctx actor.Context) {
 		}
 	case *actor.Stopped:
 		a.onStopped()
-	case *Restarted:
-		a.process.notify.reloaded() // the answer to a restart by signal, logged below
+	case *Restarted: // the answer to a restart by signal, logged below
+		if a.phase != phaseEnding {
+			a.process.notify.ready(statusOfRestart(m))
+		}
+	case *checkAlive:
+		ctx.Respond(&isAlive{})
 	}
 }
 
@@ -248,8 +255,9 @@ func (a *supervisorActor) onEngineUp(ctx actor.Context, m *engineUp) {
 	case former != nil && !(former.doors.same(a.plan.doors, doorHTTP) && former.doors.same(a.plan.doors, doorHTTPS)):
 		ctx.Request(a.api, &api.SetListeners{Listeners: a.webListeners()})
 	}
-	if a.generation == 1 {
-		a.process.ready(a.plan)
+	if !a.announced { // by the first generation that runs; one that breaks while it starts does not
+		a.announced = true
+		a.process.ready(a.plan, statusOfRestart(result))
 	}
 	if a.moved {
 		ctx.Stop(a.reload) // it is made anew with the overrides of the new directory
