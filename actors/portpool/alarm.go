@@ -3,6 +3,7 @@ package portpool
 import (
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
 
 	"berth/netio/ports"
@@ -11,14 +12,15 @@ import (
 // logEvery is the shortest time between two lines about the same trouble.
 const logEvery = time.Second
 
-// calmBelow is how many points the use must fall below pool.warn_at before a rise is worth another warning.
+// calmBelow is how many points the use must fall below what raised a level before the level is left: below pool.warn_at, or below the whole range.
 const calmBelow = 5
 
 // alarm tells operators about trouble, and no more often than they can read.
 type alarm struct {
 	log         zerolog.Logger
 	warnPercent int
-	warned      bool
+	level       AlarmLevel
+	changes     uint64 // of the level
 
 	conflicts limiter
 	shortages limiter
@@ -31,7 +33,7 @@ type limiter struct {
 }
 
 func newAlarm(log zerolog.Logger, warnPercent int) alarm {
-	return alarm{log: log, warnPercent: warnPercent}
+	return alarm{log: log, warnPercent: warnPercent, level: LevelNormal}
 }
 
 func (l *limiter) allow(now time.Time) bool {
@@ -79,9 +81,12 @@ func (a *alarm) flush(now time.Time) {
 	}
 }
 
-// due returns when flush will have something to write.
+// due returns when a tick will have something to write or to tell.
 func (a *alarm) due(now time.Time) (time.Duration, bool) {
 	wait, waiting := time.Duration(0), false
+	if a.level == LevelExhausted {
+		wait, waiting = logEvery, true // pairs come free by time alone
+	}
 	for _, l := range []*limiter{&a.conflicts, &a.shortages} {
 		if l.held == 0 {
 			continue
@@ -93,20 +98,74 @@ func (a *alarm) due(now time.Time) (time.Duration, bool) {
 	return wait, waiting
 }
 
-// usage warns when the share of pairs in use reaches pool.warn_at, and again only after it has fallen clearly below.
-func (a *alarm) usage(c ports.Counts) {
+// next returns the level for these counts, when it was level until now; refused says that a lease was refused because no pair was left.
+func (a *alarm) next(c ports.Counts, refused bool) (level AlarmLevel, percent int) {
 	leasable := c.Leasable()
-	if leasable == 0 {
+	if leasable > 0 {
+		percent = 100 * c[ports.Leased] / leasable
+	}
+	short := percent >= a.warnPercent || a.level != LevelNormal && percent >= a.warnPercent-calmBelow
+	switch {
+	case refused, a.level == LevelExhausted && (c[ports.Free] == 0 || percent > 100-calmBelow):
+		return LevelExhausted, percent
+	case leasable > 0 && short:
+		return LevelHigh, percent
+	}
+	return LevelNormal, percent
+}
+
+// usage tells when the share of pairs in use crosses pool.warn_at, up or down, and when an exhausted pool has pairs again.
+func (p *pool) usage(ctx actor.Context, now time.Time) { p.setLevel(ctx, now, false) }
+
+// exhausted tells that no pair was left for a lease.
+func (p *pool) exhausted(ctx actor.Context, now time.Time) { p.setLevel(ctx, now, true) }
+
+func (p *pool) setLevel(ctx actor.Context, now time.Time, refused bool) {
+	a := &p.alarm
+	counts := p.ledger.Counts()
+	level, percent := a.next(counts, refused)
+	if level == a.level {
 		return
 	}
-	percent := 100 * c[ports.Leased] / leasable
-	switch {
-	case !a.warned && percent >= a.warnPercent:
-		a.warned = true
-		a.log.Warn().Int("percent", percent).Int("leased", c[ports.Leased]).Int("of", leasable).Int("warn_at", a.warnPercent).
-			Msg("the port pool is running short: end streams, or raise rtp_proxy.port_range and do a full restart (berth restart)")
-	case a.warned && percent < a.warnPercent-calmBelow:
-		a.warned = false
-		a.log.Info().Int("percent", percent).Msg("the port pool has recovered")
+	former := a.level
+	a.level = level
+	a.changes++
+	m := &Alarm{
+		Level: level, Former: former, At: now, Percent: percent, WarnAt: a.warnPercent, Range: p.ledger.Range(), Pending: p.pending, Counts: counts,
+		Largest: p.largest(), Forecast: p.forecast(now),
 	}
+	m.Text = m.text()
+	line := a.log.Warn()
+	if level == LevelNormal {
+		line = a.log.Info()
+	}
+	line.Str("level", string(level)).Str("former", string(former)).Int("percent", percent).Int("leased", counts[ports.Leased]).
+		Int("of", counts.Leasable()).Int("warn_at", a.warnPercent).Msg(m.Text)
+	if p.opts.Notify != nil {
+		ctx.Send(p.opts.Notify, m)
+	}
+	p.ticker.schedule(now, p.nextDue)
+}
+
+// text words an alarm for the log and the hook.
+func (m *Alarm) text() string {
+	cure := "end streams, or raise rtp_proxy.port_range and do a full restart (berth restart)"
+	if !m.Pending.IsZero() {
+		cure = "rtp_proxy.port_range = " + m.Pending.String() + " in the configuration waits for a full restart (berth restart)"
+	}
+	switch {
+	case m.Level == LevelExhausted:
+		return "the port pool is exhausted, leases are refused: " + cure
+	case m.Level == LevelHigh && m.Former == LevelExhausted:
+		return "the port pool has pairs again, and is still running short: " + cure
+	case m.Level == LevelHigh:
+		return "the port pool is running short: " + cure
+	}
+	return "the port pool has recovered"
+}
+
+// forecast says when the pool will be exhausted if it goes on like this.
+func (p *pool) forecast(now time.Time) ports.Forecast {
+	c := p.ledger.Counts()
+	return p.history.Forecast(now, c.Leasable()-c[ports.Leased])
 }

@@ -139,7 +139,7 @@ func (p *pool) onTablesRead(ctx actor.Context, m *tablesRead) {
 	done := &Audited{At: now, Took: now.Sub(p.audit.began), Slots: compared, Err: m.err}
 	for i := range drift {
 		if d := &drift[i]; p.audit.suspect[driftKey{d.slot, d.Kind}] {
-			d.Repaired = p.repair(d, now)
+			d.Repaired = p.repair(ctx, d, now)
 			done.Drift = append(done.Drift, *d)
 		}
 	}
@@ -251,7 +251,7 @@ func (p *pool) driftOf(s ports.Slot, kind DriftKind, detail string) Drift {
 }
 
 // repair mends what can be mended without taking a port from anybody who may use it. It reports whether the books and the truth agree now.
-func (p *pool) repair(d *Drift, now time.Time) bool {
+func (p *pool) repair(ctx actor.Context, d *Drift, now time.Time) bool {
 	s := d.slot
 	b, state := &p.slots[s], p.ledger.State(s)
 	switch d.Kind {
@@ -260,11 +260,11 @@ func (p *pool) repair(d *Drift, now time.Time) bool {
 		if dead := b.owner; p.owners.byID[dead.pid.Id] == dead {
 			p.owners.forget(dead.pid)
 		}
-		p.endLease(s, now, "owner found dead by the audit")
+		p.endLease(ctx, s, now, "owner found dead by the audit")
 		return true
 	case DriftNoOwner:
 		if state == ports.Leased {
-			p.endLease(s, now, "nobody holds it")
+			p.endLease(ctx, s, now, "nobody holds it")
 		}
 		b.owner, b.count = nil, nil
 		return true

@@ -32,6 +32,7 @@ func (p *pool) onTick(ctx actor.Context) {
 	now := p.opts.Now()
 	p.ledger.Advance(now)
 	p.alarm.flush(now)
+	p.usage(ctx, now)
 	for range looksPerTick {
 		s, due := p.ledger.Poll(now)
 		if !due {

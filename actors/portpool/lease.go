@@ -43,7 +43,8 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 		e.Uint16("port", p.ledger.Port(s)).Stringer("sockets", m.Sockets).Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).
 			Str("peer", m.Peer).Str("owner", m.Owner.Id).Msg("pair leased")
 	}
-	p.alarm.usage(p.ledger.Counts())
+	p.history.Granted(now, p.ledger.Counts()[ports.Leased])
+	p.usage(ctx, now)
 	p.grant(ctx, s, m.ID)
 }
 
@@ -65,6 +66,7 @@ func (p *pool) refuse(ctx actor.Context, m *LeasePair, err *RefusedError, now ti
 		}
 	}
 	p.stats.refused[err.Reason]++
+	p.history.Refused(now)
 	ctx.Send(m.Owner, &LeaseRefused{ID: m.ID, Err: err})
 	if e := p.log.Debug(); e.Enabled() {
 		e.Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).Str("owner", m.Owner.Id).Str("reason", string(err.Reason)).
@@ -73,6 +75,9 @@ func (p *pool) refuse(ctx actor.Context, m *LeasePair, err *RefusedError, now ti
 	switch err.Reason {
 	case ReasonExhausted, ReasonTimeout, ReasonAddress, ReasonProcess:
 		p.alarm.shortage(now, err)
+		if err.Reason == ReasonExhausted {
+			p.exhausted(ctx, now)
+		}
 		p.ticker.schedule(now, p.nextDue)
 	}
 }

@@ -117,6 +117,34 @@ type Drift struct {
 	slot ports.Slot
 }
 
+// AlarmLevel says how short the pool is. Its text is stable: it stands in hooks, API replies and metrics.
+type AlarmLevel string
+
+// The levels, calmest first. Each is left with hysteresis: the share of pairs in use must fall five points below what raised it.
+const (
+	LevelNormal    AlarmLevel = "normal"
+	LevelHigh      AlarmLevel = "high"      // the share of pairs in use has reached pool.warn_at
+	LevelExhausted AlarmLevel = "exhausted" // a lease was refused because no pair was left
+)
+
+// AlarmLevels returns all levels, calmest first.
+func AlarmLevels() []AlarmLevel { return []AlarmLevel{LevelNormal, LevelHigh, LevelExhausted} }
+
+// Alarm tells Options.Notify that the level has changed, up or down. Immutable.
+type Alarm struct {
+	Level    AlarmLevel
+	Former   AlarmLevel
+	At       time.Time
+	Percent  int // share of the pairs that can be leased which is in use
+	WarnAt   int // pool.warn_at
+	Range    ports.Range
+	Pending  ports.Range // the range that waits for a full restart; zero when none does
+	Counts   ports.Counts
+	Largest  []Usage // the largest owners, at most three
+	Forecast ports.Forecast
+	Text     string // for people: what is the matter and what to do
+}
+
 // GetPool asks for the pool's state; answered with [Pool]. Slots is filled only when Detail is set.
 type GetPool struct{ Detail bool }
 
@@ -130,13 +158,17 @@ type Pool struct {
 	Granted   uint64       // leases granted since the pool was made
 	Reclaimed uint64       // leases that ended with their owner instead of by ReleaseLease
 	Refused   map[string]uint64
-	Conflicts uint64   // pairs found to be held by other programs
-	Late      uint64   // packets heard on released pairs
-	Short     bool     // the share of pairs in use has reached pool.warn_at
-	Audit     *Audited // the last audit; nil before the first
-	Audits    uint64   // audits since the pool was made
-	Drift     uint64   // drift found by all of them
-	Slots     []Slot   // those not free, in port order
+	Conflicts uint64     // pairs found to be held by other programs
+	Late      uint64     // packets heard on released pairs
+	Short     bool       // the share of pairs in use has reached pool.warn_at
+	Level     AlarmLevel // how short the pool is
+	Alarms    uint64     // how often the level has changed
+	Forecast  ports.Forecast
+	History   []ports.Bucket // the last hour by minutes, the oldest first; only with Detail
+	Audit     *Audited       // the last audit; nil before the first
+	Audits    uint64         // audits since the pool was made
+	Drift     uint64         // drift found by all of them
+	Slots     []Slot         // those not free, in port order
 }
 
 // Slot describes one slot that is not free.

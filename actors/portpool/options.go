@@ -32,6 +32,8 @@ type Options struct {
 	Kernel func(ctx context.Context, r ports.Range) (udp.Held, error)
 	// AuditEvery is the pause between two audits. 0 means a minute.
 	AuditEvery time.Duration
+	// Notify hears [Alarm]. Nil = nobody.
+	Notify *actor.PID
 	// Shuffle settles the order in which pairs are leased for the first time. Nil means a random one.
 	Shuffle func(n int, swap func(i, j int))
 }

@@ -26,11 +26,12 @@ type pool struct {
 
 	released bool // every socket is closed
 
-	slots  []slot // by ports.Slot
-	owners owners
-	stats  stats
-	alarm  alarm
-	audit  auditor
+	slots   []slot // by ports.Slot
+	owners  owners
+	stats   stats
+	alarm   alarm
+	history *ports.History
+	audit   auditor
 
 	discard udp.Discarder
 	ticker  ticker
@@ -109,6 +110,7 @@ func (p *pool) onStarted(ctx actor.Context) {
 	p.owners = newOwners()
 	p.stats.refused = map[Reason]uint64{}
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
+	p.history = ports.NewHistory(p.opts.Now())
 	p.ticker = newTicker(ctx)
 	p.startAuditor(ctx)
 	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.ledger.Len()).Int("excluded", p.ledger.Counts()[ports.Excluded]).
@@ -118,6 +120,7 @@ func (p *pool) onStarted(ctx actor.Context) {
 func (p *pool) onConfig(ctx actor.Context, m *actors.ConfigChanged) {
 	p.budget = m.Config.Pool.LeaseTimeout
 	p.alarm.warnPercent = m.Config.Pool.WarnPercent
+	p.usage(ctx, p.opts.Now())
 	p.ledger.SetTiming(timing(m.Config))
 	p.ticker.schedule(p.opts.Now(), p.nextDue)
 	ctx.Respond(&actors.ConfigTaken{Owner: "portpool"})

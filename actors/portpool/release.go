@@ -17,7 +17,7 @@ func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 	if m.Owner != nil {
 		if o := p.owners.find(m.Owner); o != nil {
 			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Epoch(s) == m.Epoch {
-				p.endLease(s, p.opts.Now(), "released")
+				p.endLease(ctx, s, p.opts.Now(), "released")
 			}
 		}
 	}
@@ -27,7 +27,7 @@ func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 }
 
 // onTerminated ends what an owner held.
-func (p *pool) onTerminated(_ actor.Context, who *actor.PID) {
+func (p *pool) onTerminated(ctx actor.Context, who *actor.PID) {
 	o := p.owners.find(who)
 	if o == nil {
 		return
@@ -36,13 +36,13 @@ func (p *pool) onTerminated(_ actor.Context, who *actor.PID) {
 	now := p.opts.Now()
 	for s, ok := p.ledger.Owned(o.number); ok; s, ok = p.ledger.Owned(o.number) {
 		p.stats.reclaimed++
-		p.endLease(s, now, "owner ended")
+		p.endLease(ctx, s, now, "owner ended")
 	}
 }
 
 // endLease takes slot s back. Its UDP sockets stay bound and drain, unless the pool is about to end or drains nothing; the TCP listener is closed at once, the
 // connections that it accepted are the owner's.
-func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
+func (p *pool) endLease(ctx actor.Context, s ports.Slot, now time.Time, why string) {
 	b := &p.slots[s]
 	if listener := b.bound.TCP; listener != nil {
 		_ = listener.Close()
@@ -68,7 +68,8 @@ func (p *pool) endLease(s ports.Slot, now time.Time, why string) {
 		d.Uint16("port", p.ledger.Port(s)).Str("stream", p.ledger.Tenant(s).Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
 			Stringer("state", p.ledger.State(s)).Msg("lease ended")
 	}
-	p.alarm.usage(p.ledger.Counts())
+	p.history.Ended(now, p.ledger.Counts()[ports.Leased])
+	p.usage(ctx, now)
 	if drains {
 		p.ticker.schedule(now, p.nextDue)
 	}

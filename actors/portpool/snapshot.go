@@ -20,11 +20,12 @@ func (p *pool) snapshot(detail bool) *Pool {
 	out := &Pool{
 		Range: p.ledger.Range(), Pending: p.pending, Bind: p.bind, Counts: p.ledger.Counts(), HighWater: p.ledger.HighWater(),
 		Granted: p.stats.granted, Reclaimed: p.stats.reclaimed, Refused: refused, Conflicts: p.stats.conflicts, Late: p.stats.late,
-		Short: p.alarm.warned, Audit: p.audit.last, Audits: p.audit.audits, Drift: p.audit.found,
+		Short: p.alarm.level != LevelNormal, Level: p.alarm.level, Alarms: p.alarm.changes, Forecast: p.forecast(p.opts.Now()), Audit: p.audit.last, Audits: p.audit.audits, Drift: p.audit.found,
 	}
 	if !detail {
 		return out
 	}
+	out.History = p.history.Buckets(p.opts.Now())
 	out.Slots = make([]Slot, 0, p.ledger.Len()-out.Counts[ports.Free])
 	for s := range ports.Slot(p.ledger.Len()) { //nolint:gosec // below 32768
 		if p.ledger.State(s) != ports.Free {
