@@ -23,7 +23,7 @@ type message struct {
 	segment      int // bytes of each but the last
 	size         int // bytes of all
 	closed       bool
-	passed       int // packets of the chunk up to the end of this message, skipped ones included
+	after        place // behind its last packet
 }
 
 // batch collects the packets that one viewer gets through one socket by one system call. It is used again and belongs to one goroutine at a time.
@@ -34,7 +34,6 @@ type batch struct {
 	messages [batchMessages]message
 	length   int // messages
 	to       *address
-	seen     int // packets of the chunk looked at
 	sys      batchSys
 }
 
@@ -47,29 +46,13 @@ func newBatch() *batch {
 func (b *batch) reset() {
 	clear(b.packets[:b.count])
 	b.socket, b.to = nil, nil
-	b.count, b.length, b.seen = 0, 0, 0
+	b.count, b.length = 0, 0
 }
 
 func (b *batch) empty() bool { return b.length == 0 }
 
-// skip passes over a packet that is not sent.
-func (b *batch) skip() {
-	b.seen++
-	if b.length > 0 {
-		b.messages[b.length-1].passed = b.seen
-	}
-}
-
-// packetsOf returns how many packets of the chunk the first n messages stand for.
-func (b *batch) packetsOf(n int) int {
-	if n == 0 {
-		return 0
-	}
-	return b.messages[min(n, b.length)-1].passed
-}
-
-// add puts a packet in; false: it does not fit, or goes through another socket.
-func (b *batch) add(socket *udpSocket, to *address, pkt []byte) bool {
+// add puts a packet in, after which the sink is at the place after; false: it does not fit, or goes through another socket.
+func (b *batch) add(socket *udpSocket, to *address, pkt []byte, after place) bool {
 	if b.count == len(b.packets) || b.socket != nil && (b.socket != socket || b.to != to) {
 		return false
 	}
@@ -87,8 +70,7 @@ func (b *batch) add(socket *udpSocket, to *address, pkt []byte) bool {
 	m.size += len(pkt)
 	b.packets[b.count] = pkt
 	b.count++
-	b.seen++
-	m.passed = b.seen
+	m.after = after
 	return true
 }
 

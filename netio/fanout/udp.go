@@ -24,6 +24,12 @@ type UDPTrack struct {
 	RTCP netip.AddrPort // the viewer's RTCP port; invalid: it gets no sender reports
 }
 
+const (
+	// aheadChunks and aheadBytes bound what a sink takes in work at once. Packets of one channel then leave together: the sound between two pictures in one call.
+	aheadChunks = 8
+	aheadBytes  = 32 << 10
+)
+
 // retryAfter is how long a viewer waits when the shared socket's buffer is full. It is full for all of them and drains at the speed of the network card.
 const retryAfter = time.Millisecond
 
@@ -33,14 +39,18 @@ type UDPSink struct {
 	routes []route // by canonical channel
 
 	// owned by whoever has the turn
-	chunk   *hub.Chunk // in work
-	index   int        // of its next packet
+	work    [aheadChunks]*hub.Chunk // in work, in order
+	count   int                     // of these
+	at      place                   // of the next packet
 	pace    pace
 	failing time.Time // since when nothing could be sent
 
 	// guarded by the player's lock
 	timer *time.Timer // runs while the sink is parked
 }
+
+// place is where a sink is in its work: it sends all packets of the first channel, then those of the next. Order among channels means nothing to viewers of datagrams.
+type place struct{ channel, chunk, packet int }
 
 // route is the way of one canonical channel.
 type route struct {
@@ -84,7 +94,7 @@ func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
 // Play sends what r returns. The sink owns r until Pause or Close has returned. The error is ErrPlaying or ErrClosed.
 func (s *UDPSink) Play(r *hub.Reader) error { return s.play(s, r, func() {}) }
 
-// Pause stops the media. What a worker is sending at this moment, a part of one chunk, still leaves.
+// Pause stops the media. What a worker is sending at this moment, a few chunks at most, still leaves.
 func (s *UDPSink) Pause() { s.pause(s) }
 
 // Stats returns the sink's counters.
@@ -106,12 +116,12 @@ func (s *UDPSink) serve() {
 	mine := s.take()
 	s.mu.Unlock()
 	if mine {
-		s.work()
+		s.run()
 	}
 }
 
-// work sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer.
-func (s *UDPSink) work() {
+// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer.
+func (s *UDPSink) run() {
 	b := s.pool.batches.Get().(*batch)
 	defer func() {
 		b.reset()
@@ -121,7 +131,7 @@ func (s *UDPSink) work() {
 		if gone := s.gather(); gone {
 			return
 		}
-		for s.chunk != nil && s.index < len(s.chunk.Packets) {
+		for s.at.channel < len(s.routes) && s.count > 0 {
 			now := time.Now()
 			if wait := s.pace.wait(now); wait > 0 {
 				s.park(wait)
@@ -136,11 +146,17 @@ func (s *UDPSink) work() {
 				return
 			}
 		}
-		s.chunk = nil
+		s.forget()
 	}
 }
 
-// gather makes sure that a chunk is in work; gone is true when the turn has been given back.
+// forget lets go of the chunks in work.
+func (s *UDPSink) forget() {
+	clear(s.work[:s.count])
+	s.count, s.at = 0, place{}
+}
+
+// gather makes sure that chunks are in work; gone is true when the turn has been given back.
 func (s *UDPSink) gather() (gone bool) {
 	s.mu.Lock()
 	if s.closed {
@@ -150,39 +166,51 @@ func (s *UDPSink) gather() (gone bool) {
 	}
 	s.parked = false
 	if s.reader == nil {
-		s.chunk = nil // paused
+		s.forget() // paused
 	}
-	if s.chunk != nil {
+	if s.count > 0 {
 		s.mu.Unlock()
 		return false
 	}
 	state := hub.StateWait
 	if s.reader != nil {
-		s.chunk, state = s.reader.Next()
-		s.index = 0
+		state = s.takeChunks()
 	}
-	if state == hub.StateWait {
+	if s.count == 0 && state == hub.StateWait {
 		gone = s.done()
 	}
 	s.mu.Unlock()
-	switch state {
-	case hub.StateBehind:
+	switch {
+	case s.count > 0: // whatever follows is met again after these
+	case state == hub.StateBehind:
 		s.fail(s, ErrTooSlow)
 		return true
-	case hub.StateClosed:
+	case state == hub.StateClosed:
 		s.end(s)
-	case hub.StateReady:
-		s.pace.learn(s.chunk)
 	}
 	return gone
 }
 
-// send sends the next packets of the chunk that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
+// takeChunks takes the chunks that are due. Called with the lock held.
+func (s *UDPSink) takeChunks() hub.State {
+	for bytes := 0; s.count < len(s.work) && bytes < aheadBytes; s.count++ {
+		c, state := s.reader.Next()
+		if state != hub.StateReady {
+			return state
+		}
+		s.work[s.count] = c
+		s.pace.learn(c)
+		bytes += len(c.Data)
+	}
+	return hub.StateReady
+}
+
+// send sends the next packets in work that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
 func (s *UDPSink) send(b *batch, now time.Time) error {
 	b.reset()
 	next := s.fill(b)
 	if b.empty() {
-		s.index = next
+		s.at = next
 		return nil
 	}
 	sent, size, err := b.send()
@@ -191,11 +219,11 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 		s.writes.Add(1)
 		s.bytes.Add(uint64(size))
 		s.pace.spend(size)
-		s.index += b.packetsOf(sent)
+		s.at = b.messages[sent-1].after
 	}
 	switch {
 	case err == nil:
-		s.index = next
+		s.at = next
 	case errors.Is(err, net.ErrClosed):
 		return err
 	case errors.Is(err, errSegments):
@@ -209,25 +237,36 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 		return err
 	}
 	s.errs.Add(1)
-	s.index += b.packetsOf(sent+1) - b.packetsOf(sent)
+	s.at = b.messages[sent].after
 	return nil
 }
 
-// fill puts packets into the batch until it is full, the burst is used up, or another socket's turn comes. next is the index after them; packets without a route are
+// fill puts packets into the batch until it is full, the burst is used up, or another socket's turn comes. next is the place after them; packets without a route are
 // passed over.
-func (s *UDPSink) fill(b *batch) (next int) {
+func (s *UDPSink) fill(b *batch) (next place) {
 	bytes := 0
-	for next = s.index; next < len(s.chunk.Packets); next++ {
-		p := s.chunk.Packets[next]
-		if int(p.Channel) >= len(s.routes) || s.routes[p.Channel].socket == nil {
-			b.skip()
+	for next = s.at; next.channel < len(s.routes); next = (place{channel: next.channel + 1}) {
+		r := &s.routes[next.channel]
+		if r.socket == nil {
 			continue
 		}
-		r := &s.routes[p.Channel]
-		if bytes > 0 && float64(bytes) >= s.pace.tokens || !b.add(r.socket, &r.to, s.chunk.Bytes(p)) {
-			break
+		for ; next.chunk < s.count; next.chunk, next.packet = next.chunk+1, 0 {
+			c := s.work[next.chunk]
+			if !c.Has(next.channel / 2) {
+				continue
+			}
+			for ; next.packet < len(c.Packets); next.packet++ {
+				p := c.Packets[next.packet]
+				if int(p.Channel) != next.channel {
+					continue
+				}
+				after := place{next.channel, next.chunk, next.packet + 1}
+				if bytes > 0 && float64(bytes) >= s.pace.tokens || !b.add(r.socket, &r.to, c.Bytes(p), after) {
+					return next
+				}
+				bytes += int(p.Size)
+			}
 		}
-		bytes += int(p.Size)
 	}
 	return next
 }
@@ -243,7 +282,7 @@ func (s *UDPSink) park(wait time.Duration) {
 	}
 	s.parked = true
 	if s.timer == nil {
-		s.timer = time.AfterFunc(wait, s.work)
+		s.timer = time.AfterFunc(wait, s.run)
 		return
 	}
 	s.timer.Reset(wait)

@@ -116,6 +116,35 @@ func TestUDPViewerGetsTheStream(t *testing.T) {
 	}
 }
 
+// What has come together for one channel leaves in one call, whatever came between.
+func TestUDPSoundLeavesTogether(t *testing.T) {
+	s := newStream(t, hub.Options{MergeTime: time.Hour})
+	p := newPool(t, Options{Workers: 1})
+	video, audio := pair(t, "udp4", "127.0.0.1"), pair(t, "udp4", "127.0.0.1")
+	rtp, sound := newReceiver(t, "udp", "127.0.0.1"), newReceiver(t, "udp", "127.0.0.1")
+	s.picture(true, 1, 1300)
+	for range 3 {
+		s.sound()
+		s.picture(false, 1, 700)
+	}
+	sink := p.NewUDPSink([]UDPTrack{{Pair: video, RTP: addrOf(rtp.conn)}, {Pair: audio, RTP: addrOf(sound.conn)}}, SinkOptions{})
+	require.NoError(t, sink.Play(s.hub.NewReader(hub.ReaderOptions{})))
+	for _, r := range []struct {
+		in    *receiver
+		count int
+	}{{rtp, 4}, {sound, 3}} {
+		var last uint16
+		for i := range r.count {
+			seq := binary.BigEndian.Uint16(r.in.next()[2:])
+			require.True(t, i == 0 || seq == last+1, "in order")
+			last = seq
+		}
+	}
+	eventually(t, func() bool { return !sink.Stats().Parked && sink.Stats().Viewer.Lag == 0 })
+	require.EqualValues(t, 2, sink.Stats().Writes)
+	sink.Close()
+}
+
 // Packets of many sizes: the kernel may only be given runs of one size.
 func TestUDPSizes(t *testing.T) {
 	s := newStream(t, hub.Options{})
@@ -246,16 +275,18 @@ func TestBatch(t *testing.T) {
 	socket, other := &udpSocket{gso: true}, &udpSocket{gso: true}
 	var to address
 	b := newBatch()
-	add := func(size int) { require.True(t, b.add(socket, &to, make([]byte, size))) }
-	b.skip()
+	packets := 0
+	add := func(size int) {
+		packets++
+		require.True(t, b.add(socket, &to, make([]byte, size), place{packet: packets}))
+	}
 	add(100)
 	add(100)
-	b.skip()
 	add(60)
 	add(60) // a run ends with its first smaller packet
-	require.False(t, b.add(other, &to, make([]byte, 60)))
+	require.False(t, b.add(other, &to, make([]byte, 60), place{packet: 5}))
 	require.Equal(t, 2, b.length)
-	require.Equal(t, []int{0, 5, 6}, []int{b.packetsOf(0), b.packetsOf(1), b.packetsOf(2)})
+	require.Equal(t, []place{{packet: 3}, {packet: 4}}, []place{b.messages[0].after, b.messages[1].after})
 	b.reset()
 	require.True(t, b.empty())
 	for range maxSegments {
@@ -271,7 +302,7 @@ func TestBatch(t *testing.T) {
 	b.reset()
 	socket.gso = false
 	n := 0
-	for b.add(socket, &to, []byte{1}) {
+	for b.add(socket, &to, []byte{1}, place{}) {
 		n++
 	}
 	require.Equal(t, batchMessages, n)
