@@ -269,6 +269,11 @@ func (s *server) bounds() (low, high int) {
 // audit requires that ledger and kernel agree, and that so many pairs are leased.
 func (s *server) audit(leased int) {
 	s.t.Helper()
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the pool: %+v\nthe kernel: %v", s.pool(), s.held())
+		}
+	}()
 	s.eventually(fmt.Sprintf("%d pairs leased and nothing else bound but what drains", leased), func() bool {
 		pool := s.pool()
 		if pool == nil || pool.Counts.Total() != s.pairs {
