@@ -143,6 +143,16 @@ type Hook struct {
 	Retry int
 	// RetryDelay is the pause between two tries.
 	RetryDelay time.Duration
+	// OnPortPoolAlarm is where a change of the port pool's alarm level is posted to; empty is off.
+	OnPortPoolAlarm string
+}
+
+// URL returns where the hook of that name goes; empty when it is off or this version has no such hook.
+func (h Hook) URL(name string) string {
+	if name == "on_port_pool_alarm" {
+		return h.OnPortPoolAlarm
+	}
+	return ""
 }
 
 // Proxy is the [proxy] section: streams pulled from elsewhere.

@@ -24,5 +24,10 @@ func hookKeys() []Key {
 			doc:   "Pause between two tries of a hook request.",
 			field: func(c *Config) *time.Duration { return &c.Hook.RetryDelay },
 		}.key(),
+		spec[string]{
+			name: "hook.on_port_pool_alarm", class: Hot, own: true, codec: webAddress(),
+			doc:   "Where to post a change of the port pool's level: normal, high (pool.warn_at), exhausted. Needs hook.enable.",
+			field: func(c *Config) *string { return &c.Hook.OnPortPoolAlarm },
+		}.key(),
 	}
 }

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Runtime *actors.Runtime
 	Config  *config.Config
-	// URL returns where a hook goes by its name; "" switches it off. Called in Receive, so it must not block. Nil switches all off.
+	// URL returns where a hook goes by its name; "" switches it off. Called in Receive, so it must not block. Nil asks the configuration in force.
 	URL func(name string) string
 	// ServerID stands for an empty general.mediaServerId.
 	ServerID string
@@ -44,9 +44,6 @@ const (
 
 // Props returns the hook actor's props.
 func Props(o Options) *actor.Props {
-	if o.URL == nil {
-		o.URL = func(string) string { return "" }
-	}
 	if o.UserAgent == "" {
 		o.UserAgent = "berth"
 	}
@@ -183,6 +180,9 @@ func (h *hook) lane(t *task) *lane {
 func (h *hook) receiver(name string) string {
 	if !h.Config.Hook.Enable {
 		return ""
+	}
+	if h.URL == nil {
+		return h.Config.Hook.URL(name)
 	}
 	return h.URL(name)
 }

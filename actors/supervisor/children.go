@@ -53,8 +53,8 @@ func (p parts) newFanout() *fanout.Pool {
 	return fanout.New(fanout.Options{Workers: runtime.GOMAXPROCS(0)})
 }
 
-func (p parts) poolProps() *actor.Props {
-	return portpool.Props(p.process.runtime, portpool.Options{Config: p.plan.config, Exclude: p.plan.doors.ports()})
+func (p parts) poolProps(notify *actor.PID) *actor.Props {
+	return portpool.Props(p.process.runtime, portpool.Options{Config: p.plan.config, Exclude: p.plan.doors.ports(), Notify: notify})
 }
 
 func (p parts) hookProps() *actor.Props {

@@ -67,6 +67,8 @@ func (a *engineActor) Receive(ctx actor.Context) {
 		a.onAnswer(ctx, "rtspd")
 	case *actor.Terminated:
 		a.onTerminated(ctx, m.Who)
+	case *portpool.Alarm:
+		a.onPoolAlarm(ctx, m)
 	case *stopEngine:
 		a.onStop(ctx, m.reason)
 	case *registerAgain:
@@ -96,7 +98,7 @@ func (a *engineActor) onStarted(ctx actor.Context) {
 		ctx.Request(pid, question)
 		return pid
 	}
-	e.Pool = spawn(reload.PoolOwner, a.parts.poolProps(), &portpool.GetPool{})
+	e.Pool = spawn(reload.PoolOwner, a.parts.poolProps(ctx.Self()), &portpool.GetPool{})
 	e.Hook = spawn("hook", a.parts.hookProps(), &hook.GetStats{})
 	e.Streams = spawn("streams", a.parts.streamsProps(e, a.fanout), &streams.ListStreams{})
 	e.Proxies = spawn("proxies", a.parts.proxiesProps(e), &proxy.ListProxies{})
