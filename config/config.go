@@ -51,6 +51,8 @@ type General struct {
 	MaxStreamWait time.Duration
 	// StreamNoneReaderDelay is how long a stream must be without viewers before that is reported.
 	StreamNoneReaderDelay time.Duration
+	// MergeWrite is how long sound may wait to leave in one write with the next picture; 0 sends it at once.
+	MergeWrite time.Duration
 	// ListenIP is the local address of all listeners; the unspecified IPv6 address serves IPv4 too.
 	ListenIP netip.Addr
 }

@@ -28,6 +28,12 @@ func generalKeys() []Key {
 			doc:   "How long a stream must be without viewers before that counts (see protocol.auto_close).",
 			field: func(c *Config) *time.Duration { return &c.General.StreamNoneReaderDelay },
 		}.key(),
+		spec[time.Duration]{
+			name: "general.mergeWriteMS", class: New, codec: ticks(0, 1000, time.Millisecond), def: 35 * time.Millisecond,
+			doc: "How long sound may wait to leave in one write with the next picture; pictures never wait. 0 sends it at once, " +
+				"which can double what a viewer costs. ZLMediaKit's default is 0.",
+			field: func(c *Config) *time.Duration { return &c.General.MergeWrite },
+		}.key(),
 		spec[netip.Addr]{
 			name: "general.listen_ip", class: Restart, codec: localAddress(""), def: netip.IPv6Unspecified(),
 			doc:   "Local address of every listener; :: listens on all addresses, IPv4 included.",

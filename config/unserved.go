@@ -15,7 +15,7 @@ func unservedSections() map[string]string {
 		"protocol": "modify_stamp add_mute_audio paced_sender_ms enable_hls enable_hls_fmp4 enable_mp4 enable_rtsp enable_rtmp " +
 			"enable_ts enable_fmp4 mp4_as_player mp4_max_second mp4_save_path hls_save_path hls_demand rtsp_demand rtmp_demand " +
 			"ts_demand fmp4_demand",
-		"general": "flowThreshold resetWhenRePlay mergeWriteMS wait_track_ready_ms wait_audio_track_data_ms wait_add_track_ms " +
+		"general": "flowThreshold resetWhenRePlay wait_track_ready_ms wait_audio_track_data_ms wait_add_track_ms " +
 			"unready_frame_cache broadcast_player_count_changed check_nvidia_dev enable_ffmpeg_log",
 		"hls": "fileBufSize segDur segNum segDelay segRetain broadcastRecordTs deleteDelaySec segKeep fastRegister fmp4SegExt",
 		"hook": "on_flow_report on_http_access on_play on_publish on_record_mp4 on_record_ts on_rtsp_auth on_rtsp_realm " +

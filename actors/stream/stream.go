@@ -250,7 +250,10 @@ func wanted(sources []*media.Track) []*media.Track {
 }
 
 func (a *streamActor) hubOptions() hub.Options {
-	o := hub.Options{RingPackets: a.Config.Stream.RingPackets, GOPBytes: int64(a.Config.Stream.GOPCache)}
+	o := hub.Options{RingPackets: a.Config.Stream.RingPackets, GOPBytes: int64(a.Config.Stream.GOPCache), MergeTime: a.Config.General.MergeWrite}
+	if o.MergeTime == 0 {
+		o.MergeTime = -1 // the key's 0 merges nothing, the hub's 0 is its default
+	}
 	if o.GOPBytes == 0 {
 		o.GOPBytes = -1 // the key's 0 keeps none, the hub's 0 is its default
 	}
