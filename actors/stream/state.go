@@ -107,6 +107,13 @@ func (s *state) watchIdle(now time.Time, noReaderDelay time.Duration) {
 	}
 }
 
+// noReaderDelayChanged moves the moment at which a present absence of viewers counts.
+func (s *state) noReaderDelayChanged(from, to time.Duration) {
+	if !s.idleAt.IsZero() {
+		s.idleAt = s.idleAt.Add(to - from)
+	}
+}
+
 // usesUDP notes that a registered viewer uses pairs of the stream.
 func (s *state) usesUDP(id string) { s.readers[id] = true }
 

@@ -140,3 +140,15 @@ func TestPartingReason(t *testing.T) {
 	require.Equal(t, actors.ReasonSourceLost, partingReason(""))
 	require.Equal(t, actors.ReasonDeleted, partingReason(actors.ReasonDeleted))
 }
+
+func TestNoReaderDelayHoldsForAnAbsenceThatHasBegun(t *testing.T) {
+	s := newState()
+	s.attached(at(0), "p", Options{}, time.Hour)
+	s.noReaderDelayChanged(time.Hour, time.Minute)
+	require.Equal(t, at(0).Add(time.Minute), s.idleAt)
+	s.noReaderDelayChanged(time.Minute, 2*time.Hour)
+	require.Equal(t, at(0).Add(2*time.Hour), s.idleAt)
+	s.addReader("r")
+	s.noReaderDelayChanged(2*time.Hour, time.Minute)
+	require.Zero(t, s.idleAt, "there are viewers")
+}

@@ -110,7 +110,9 @@ func (a *streamActor) Receive(ctx actor.Context) {
 	case *Collect:
 		ctx.Respond(&Collected{Number: m.Number, Stream: a.self, Snapshot: a.snapshot(m.Readers)})
 	case *Configure:
+		former := a.noReaderDelay()
 		a.Config = m.Config
+		a.state.noReaderDelayChanged(former, a.noReaderDelay())
 	case *hook.Answer:
 		a.onNoneReaderAnswer(ctx, m)
 	case *tick:
