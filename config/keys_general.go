@@ -19,7 +19,7 @@ func generalKeys() []Key {
 			field: func(c *Config) *bool { return &c.General.EnableVhost },
 		}.key(),
 		spec[time.Duration]{
-			name: "general.maxStreamWaitMS", class: Hot, codec: ticks(0, 600_000, time.Millisecond), def: 15 * time.Second,
+			name: "general.maxStreamWaitMS", class: New, codec: ticks(0, 600_000, time.Millisecond), def: 15 * time.Second,
 			doc:   "How long a viewer waits for a stream that is not there yet; 0 refuses at once.",
 			field: func(c *Config) *time.Duration { return &c.General.MaxStreamWait },
 		}.key(),

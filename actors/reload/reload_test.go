@@ -140,7 +140,7 @@ func outcomes(v *reload.Verdict) map[string]reload.Outcome {
 }
 
 func TestReloadAppliesHotKeysAndKeepsRestartKeysPending(t *testing.T) {
-	s := newSite(t, "[general]\nmaxStreamWaitMS = 1000\n")
+	s := newSite(t, "[general]\nstreamNoneReaderDelayMS = 1000\n")
 	seen := s.owner("streams", accept)
 	pool := actortest.NewProbe(t, actortest.Runtime(), "pool")
 	s.asker.Request(s.pid, &reload.Register{Name: reload.PoolOwner, PID: pool.PID})
@@ -149,7 +149,7 @@ func TestReloadAppliesHotKeysAndKeepsRestartKeysPending(t *testing.T) {
 	actortest.Runtime().System.Root.Send(first.Sender, &actors.ConfigTaken{Owner: "portpool"})
 	require.Equal(t, ports.Range{}, actortest.Expect[*portpool.SetPendingRange](t, pool).Range)
 
-	s.write("[general]\nmaxStreamWaitMS = 2000\n[rtp_proxy]\nport_range = \"30000-30999\"\n[protocol]\ncontinue_push_ms = 77\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 2000\n[rtp_proxy]\nport_range = \"30000-30999\"\n[protocol]\ncontinue_push_ms = 77\n")
 	s.asker.Request(s.pid, &reload.Reload{By: "test"})
 	change := pool.Next(t)
 	require.IsType(t, &actors.ConfigChanged{}, change.Message)
@@ -159,11 +159,11 @@ func TestReloadAppliesHotKeysAndKeepsRestartKeysPending(t *testing.T) {
 
 	require.NoError(t, verdict.Err)
 	require.Equal(t, map[string]reload.Outcome{
-		"general.maxStreamWaitMS":   reload.Applied,
-		"protocol.continue_push_ms": reload.AppliedNew,
-		"rtp_proxy.port_range":      reload.Pending,
+		"general.streamNoneReaderDelayMS": reload.Applied,
+		"protocol.continue_push_ms":       reload.AppliedNew,
+		"rtp_proxy.port_range":            reload.Pending,
 	}, outcomes(verdict))
-	require.Equal(t, "2000", seen.Load().Get("general.maxStreamWaitMS"))
+	require.Equal(t, "2000", seen.Load().Get("general.streamNoneReaderDelayMS"))
 	require.Equal(t, "20000-29999", seen.Load().Get("rtp_proxy.port_range"), "no owner may see a pending value")
 	require.Equal(t, ports.Range{Low: 30000, High: 30999}, actortest.Expect[*portpool.SetPendingRange](t, pool).Range)
 
@@ -172,7 +172,7 @@ func TestReloadAppliesHotKeysAndKeepsRestartKeysPending(t *testing.T) {
 	require.Len(t, state.Pending, 1)
 	require.EqualValues(t, 1, s.commits.Load())
 
-	s.write("[general]\nmaxStreamWaitMS = 2000\n[protocol]\ncontinue_push_ms = 77\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 2000\n[protocol]\ncontinue_push_ms = 77\n")
 	s.asker.Request(s.pid, &reload.Reload{By: "test"})
 	verdict = actortest.Expect[*reload.Verdict](t, s.asker)
 	require.NoError(t, verdict.Err)
@@ -181,18 +181,18 @@ func TestReloadAppliesHotKeysAndKeepsRestartKeysPending(t *testing.T) {
 }
 
 func TestABadFileChangesNothing(t *testing.T) {
-	s := newSite(t, "[general]\nmaxStreamWaitMS = 1000\n")
+	s := newSite(t, "[general]\nstreamNoneReaderDelayMS = 1000\n")
 	seen := s.owner("streams", accept)
 	for _, bad := range []string{
-		"[general]\nmaxStreamWaitMS = -5\nlisten_ip = \"10.0.0.300\"\n",
+		"[general]\nstreamNoneReaderDelayMS = -5\nlisten_ip = \"10.0.0.300\"\n",
 		"[general\n",
 		"[general]\nmaxStreamWaitMs = 5\n",
 	} {
 		s.write(bad)
 		verdict := s.reload()
 		require.ErrorContains(t, verdict.Err, s.file)
-		require.Equal(t, "1000", s.state().Running.Get("general.maxStreamWaitMS"))
-		require.Equal(t, "1000", seen.Load().Get("general.maxStreamWaitMS"))
+		require.Equal(t, "1000", s.state().Running.Get("general.streamNoneReaderDelayMS"))
+		require.Equal(t, "1000", seen.Load().Get("general.streamNoneReaderDelayMS"))
 	}
 	require.NoError(t, os.Remove(s.file))
 	require.Error(t, s.reload().Err, "a file that is gone is no empty file")
@@ -203,72 +203,72 @@ func TestABadFileChangesNothing(t *testing.T) {
 }
 
 func TestAnOwnerThatRefusesUndoesTheReload(t *testing.T) {
-	s := newSite(t, "[general]\nmaxStreamWaitMS = 1000\n")
+	s := newSite(t, "[general]\nstreamNoneReaderDelayMS = 1000\n")
 	willing := s.owner("streams", accept)
 	s.owner("rtspd", func(cfg *config.Config) error {
-		if cfg.Get("general.maxStreamWaitMS") == "2000" {
+		if cfg.Get("general.streamNoneReaderDelayMS") == "2000" {
 			return errors.New("two seconds are unlucky")
 		}
 		return nil
 	})
-	s.write("[general]\nmaxStreamWaitMS = 2000\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 2000\n")
 	verdict := s.reload()
 	require.ErrorContains(t, verdict.Err, "rtspd: two seconds are unlucky")
-	require.Equal(t, reload.Rejected, outcomes(verdict)["general.maxStreamWaitMS"])
-	require.Equal(t, "1000", s.state().Running.Get("general.maxStreamWaitMS"))
-	require.Eventually(t, func() bool { return willing.Load().Get("general.maxStreamWaitMS") == "1000" }, actortest.Wait, 1e6)
+	require.Equal(t, reload.Rejected, outcomes(verdict)["general.streamNoneReaderDelayMS"])
+	require.Equal(t, "1000", s.state().Running.Get("general.streamNoneReaderDelayMS"))
+	require.Eventually(t, func() bool { return willing.Load().Get("general.streamNoneReaderDelayMS") == "1000" }, actortest.Wait, 1e6)
 
-	s.write("[general]\nmaxStreamWaitMS = 3000\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 3000\n")
 	require.NoError(t, s.reload().Err, "the next reload does not suffer from the one before")
 }
 
 func TestOverridesAreDurableBeforeTheyApply(t *testing.T) {
 	s := newSite(t, "")
 	seen := s.owner("streams", accept)
-	verdict := s.override(map[string]*string{"general.maxStreamWaitMS": text("4000"), "hook.no_such_key": text("x"), "state.dir": text("/")})
+	verdict := s.override(map[string]*string{"general.streamNoneReaderDelayMS": text("4000"), "hook.no_such_key": text("x"), "state.dir": text("/")})
 	require.NoError(t, verdict.Err)
 	require.ElementsMatch(t, []string{"hook.no_such_key", "state.dir"}, verdict.Unknown)
-	require.Equal(t, "4000", seen.Load().Get("general.maxStreamWaitMS"))
-	require.Equal(t, "4000", *s.stored["general.maxStreamWaitMS"])
+	require.Equal(t, "4000", seen.Load().Get("general.streamNoneReaderDelayMS"))
+	require.Equal(t, "4000", *s.stored["general.streamNoneReaderDelayMS"])
 	require.NotContains(t, s.stored, "state.dir")
 
 	s.full.Store(true)
-	verdict = s.override(map[string]*string{"general.maxStreamWaitMS": text("5000")})
+	verdict = s.override(map[string]*string{"general.streamNoneReaderDelayMS": text("5000")})
 	require.ErrorContains(t, verdict.Err, "no space left")
-	require.Equal(t, "4000", s.state().Running.Get("general.maxStreamWaitMS"), "what could not be kept must not apply")
+	require.Equal(t, "4000", s.state().Running.Get("general.streamNoneReaderDelayMS"), "what could not be kept must not apply")
 	s.full.Store(false)
 
-	require.Error(t, s.override(map[string]*string{"general.maxStreamWaitMS": text("soon")}).Err)
-	require.NoError(t, s.override(map[string]*string{"general.maxStreamWaitMS": nil}).Err)
-	require.Equal(t, "15000", s.state().Running.Get("general.maxStreamWaitMS"), "a dropped override gives way to the layer below")
+	require.Error(t, s.override(map[string]*string{"general.streamNoneReaderDelayMS": text("soon")}).Err)
+	require.NoError(t, s.override(map[string]*string{"general.streamNoneReaderDelayMS": nil}).Err)
+	require.Equal(t, "20000", s.state().Running.Get("general.streamNoneReaderDelayMS"), "a dropped override gives way to the layer below")
 }
 
 func TestARefusedOverrideIsTakenBackFromTheStore(t *testing.T) {
 	s := newSite(t, "")
-	require.NoError(t, s.override(map[string]*string{"general.maxStreamWaitMS": text("4000")}).Err)
+	require.NoError(t, s.override(map[string]*string{"general.streamNoneReaderDelayMS": text("4000")}).Err)
 	s.owner("rtspd", func(cfg *config.Config) error {
-		if cfg.Get("general.maxStreamWaitMS") == "5000" {
+		if cfg.Get("general.streamNoneReaderDelayMS") == "5000" {
 			return errors.New("no")
 		}
 		return nil
 	})
-	require.Error(t, s.override(map[string]*string{"general.maxStreamWaitMS": text("5000")}).Err)
-	require.Equal(t, "4000", s.state().Running.Get("general.maxStreamWaitMS"))
+	require.Error(t, s.override(map[string]*string{"general.streamNoneReaderDelayMS": text("5000")}).Err)
+	require.Equal(t, "4000", s.state().Running.Get("general.streamNoneReaderDelayMS"))
 	require.NoError(t, s.override(map[string]*string{"protocol.auto_close": text("1")}).Err)
-	require.Equal(t, "4000", *s.stored["general.maxStreamWaitMS"])
+	require.Equal(t, "4000", *s.stored["general.streamNoneReaderDelayMS"])
 }
 
 func TestADryRunTouchesNothing(t *testing.T) {
 	s := newSite(t, "")
 	seen := s.owner("streams", accept)
-	s.write("[general]\nmaxStreamWaitMS = 2000\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 2000\n")
 	s.asker.Request(s.pid, &reload.Reload{By: "test", DryRun: true})
 	verdict := actortest.Expect[*reload.Verdict](t, s.asker)
-	require.Equal(t, reload.Applied, outcomes(verdict)["general.maxStreamWaitMS"])
+	require.Equal(t, reload.Applied, outcomes(verdict)["general.streamNoneReaderDelayMS"])
 	state := s.state()
-	require.Equal(t, "15000", state.Running.Get("general.maxStreamWaitMS"))
+	require.Equal(t, "20000", state.Running.Get("general.streamNoneReaderDelayMS"))
 	require.Nil(t, state.Last)
-	require.Equal(t, "15000", seen.Load().Get("general.maxStreamWaitMS"))
+	require.Equal(t, "20000", seen.Load().Get("general.streamNoneReaderDelayMS"))
 	require.Zero(t, s.commits.Load())
 }
 
@@ -308,7 +308,7 @@ func TestAnOwnerThatDiesDoesNotHoldTheVerdict(t *testing.T) {
 	s := newSite(t, "")
 	mute := actortest.NewProbe(t, actortest.Runtime(), "mute")
 	s.asker.Request(s.pid, &reload.Register{Name: "mute", PID: mute.PID})
-	s.write("[general]\nmaxStreamWaitMS = 2000\n")
+	s.write("[general]\nstreamNoneReaderDelayMS = 2000\n")
 	s.asker.Request(s.pid, &reload.Reload{By: "test"})
 	actortest.Await[*actors.ConfigChanged](t, mute)
 	mute.Stop(t)
@@ -320,7 +320,7 @@ func TestAStoreThatFailsRejectsTheOverrideInsteadOfHolding(t *testing.T) {
 	s := newSite(t, "")
 	s.full.Store(true)
 	s.silent.Store(true)
-	s.asker.Request(s.pid, &reload.Override{By: "test", Values: map[string]*string{"general.maxStreamWaitMS": text("4000")}})
+	s.asker.Request(s.pid, &reload.Override{By: "test", Values: map[string]*string{"general.streamNoneReaderDelayMS": text("4000")}})
 	s.state() // ordered behind the load's begin
 	actortest.Eventually(t, func() bool { return s.asked.Load() > 0 }, "the store has been asked")
 	actortest.Stop(t, actortest.Runtime(), s.store)
