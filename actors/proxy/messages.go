@@ -17,6 +17,9 @@ var (
 	ErrExists = errors.New("This stream already exists")
 	// ErrClosed has ZLMediaKit's text for an addStreamProxy whose proxy is deleted before it has a result.
 	ErrClosed = errors.New("player proxy close")
+	// ErrInterrupted answers an AddProxy when the server ends or restarts before there is a result. The definition stays.
+	ErrInterrupted = errors.New("the server is being restarted or ended before the first attempt had a result; " +
+		"if it had been stored, the proxy goes on when the server is back (see listStreamProxy)")
 )
 
 // AddProxy starts a pull and keeps its definition. Sent by the API (a request); answered with [ProxyAdded] after the first attempt has succeeded or

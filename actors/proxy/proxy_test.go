@@ -392,7 +392,7 @@ func TestRemovalEndsAPendingAdd(t *testing.T) {
 	adder.Request(f.proxies, &AddProxy{definition(nil, func(d *store.Proxy) { d.URL = "rtsp://" + mute.Addr().String() + "/x" })})
 	f.await("connecting", func(s Snapshot) bool { return s.Status == "connecting" })
 	actortest.Stop(t, f.rt, f.proxies)
-	require.Equal(t, ErrClosed, actortest.Expect[*ProxyAdded](t, adder).Err)
+	require.Equal(t, ErrInterrupted, actortest.Expect[*ProxyAdded](t, adder).Err, "it was not deleted, and comes back")
 }
 
 func (f *fixture) child(epoch uint64) *actor.PID {

@@ -316,7 +316,7 @@ func (a *registry) release(ctx actor.Context) {
 	a.ending = true
 	for _, e := range a.entries {
 		a.stopRespawn(e)
-		a.answerAdder(ctx, e, ErrClosed)
+		a.answerAdder(ctx, e, ErrInterrupted)
 		a.answerRemovers(ctx, e, errStopped)
 	}
 }
