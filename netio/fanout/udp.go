@@ -176,12 +176,13 @@ func (s *UDPSink) gather() (gone bool) {
 	if s.reader != nil {
 		state = s.takeChunks()
 	}
-	if s.count == 0 && state == hub.StateWait {
+	some := s.count > 0 // not to be looked at once the turn is given back
+	if !some && state == hub.StateWait {
 		gone = s.done()
 	}
 	s.mu.Unlock()
 	switch {
-	case s.count > 0: // whatever follows is met again after these
+	case some: // whatever follows is met again after these
 	case state == hub.StateBehind:
 		s.fail(s, ErrTooSlow)
 		return true
