@@ -6,11 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"berth/actors/portpool"
 	"berth/actors/reload"
 	"berth/actors/stream"
 	"berth/media"
-	"berth/netio/ports"
 )
 
 // collector turns a picture of the server into metrics at each scrape. It is not described beforehand, since what exists depends on whether there is an engine.
@@ -95,25 +93,6 @@ func (c *collector) config(m emitter, p *picture) {
 		m.gauge("berth_config_last_reload_time_seconds", "Unix time of the last reload.", float64(p.config.Last.At.Unix()))
 	}
 	m.gauge("berth_config_info", "Always 1; digest identifies the configuration in force.", 1, "digest", p.config.Running.Digest())
-}
-
-func pool(m emitter, p *portpool.Pool) {
-	for _, state := range ports.States() {
-		m.gauge("berth_pool_pairs", "Pairs of ports by state.", float64(p.Counts.Of(state)), "state", state.String())
-	}
-	m.gauge("berth_pool_high_water_pairs", "Most pairs leased at once since the engine began.", float64(p.HighWater))
-	m.counter("berth_pool_leases_granted_total", "Leases granted since the engine began.", float64(p.Granted))
-	refused := map[string]uint64{}
-	for _, reason := range portpool.Reasons() {
-		refused[string(reason)] = 0
-	}
-	for reason, n := range p.Refused {
-		refused[reason] = n
-	}
-	for reason, n := range refused {
-		m.counter("berth_pool_leases_refused_total", "Leases refused since the engine began, by reason.", float64(n), "reason", reason)
-	}
-	m.gauge("berth_pool_pending_range", "1 while another rtp_proxy.port_range waits for a full restart.", one(!p.Pending.IsZero()))
 }
 
 func (c *collector) media(m emitter, p *picture) {

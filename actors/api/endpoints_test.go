@@ -511,17 +511,34 @@ func TestPortPool(t *testing.T) {
 	w.set(func(w *world) {
 		w.pool = portpool.Pool{
 			Range: ports.Range{Low: 30000, High: 30071}, Pending: ports.Range{Low: 30000, High: 30999}, Bind: netip.MustParseAddr("::"), Counts: counts,
-			HighWater: 33, Granted: 40, Refused: map[string]uint64{"exhausted": 2},
-			Slots: []portpool.Slot{{Port: 30000, State: ports.Leased, Owner: "engine-1/x", Stream: key("live", "a"), Purpose: portpool.PurposeRTSPPull, Peer: "192.0.2.7", Since: since, Late: 1}},
+			HighWater: 33, Granted: 40, Refused: map[string]uint64{"exhausted": 2}, Level: portpool.LevelHigh, Conflicts: 4, Late: 5, Drift: 1, Audits: 3,
+			Forecast: ports.Forecast{Window: 10 * time.Minute, PerHour: 30, Growing: true, In: 8 * time.Minute},
+			History:  []ports.Bucket{{Start: since, Peak: 9, Leased: 8, Granted: 7, Ended: 6, Refused: 5}},
+			Slots:    []portpool.Slot{{Port: 30000, State: ports.Leased, Owner: "engine-1/x", Stream: key("live", "a"), Purpose: portpool.PurposeRTSPPull, Peer: "192.0.2.7", Since: since, Late: 1}},
 		}
 	})
 	w.call("getPortPool").requireJSON(t, `{"code":0,"data":{"range":"30000-30071","pending_range":"30000-30999","bind":"::","pairs":36,"generation":1,
-		"states":{"free":3,"leased":32,"draining":0,"cooling":0,"foreign":1,"excluded":0},"high_water":33,"granted":40,"refused":{"exhausted":2}}}`)
+		"states":{"free":3,"leased":32,"draining":0,"cooling":0,"foreign":1,"excluded":0},"high_water":33,"granted":40,"refused":{"exhausted":2},
+		"level":"high","conflicts":4,"late":5,"drift":1,"audits":3,"forecast":{"window_sec":600,"pairs_per_hour":30,"exhausted_in_sec":480},"audit":null}}`)
 	data := w.call("getPortPool", "detail", "1").body["data"].(map[string]any)
 	require.Equal(t, []any{map[string]any{
 		"port": 30000.0, "state": "leased", "owner": "engine-1/x", "stream": "__defaultVhost__/live/a", "purpose": "rtsp_pull", "peer": "192.0.2.7",
 		"since": 1.7e9, "late": 1.0,
 	}}, data["slots"])
+	require.Equal(t, []any{map[string]any{"start": 1.7e9, "peak": 9.0, "leased": 8.0, "granted": 7.0, "ended": 6.0, "refused": 5.0}}, data["history"])
+	require.Zero(t, w.audits.Load())
+	w.set(func(w *world) {
+		w.pool.Forecast = ports.Forecast{}
+		w.pool.Audit = &portpool.Audited{At: since, Took: 1500 * time.Microsecond, Slots: 36, Err: errors.New("no table"), Drift: []portpool.Drift{
+			{Port: 30002, Kind: portpool.DriftDeadOwner, State: ports.Leased, Owner: "engine-1/y", Stream: key("live", "b"), Detail: "why", Repaired: true},
+		}}
+	})
+	data = w.call("getPortPool", "audit", "1").body["data"].(map[string]any)
+	require.EqualValues(t, 1, w.audits.Load())
+	require.Nil(t, data["forecast"].(map[string]any)["exhausted_in_sec"])
+	require.Equal(t, map[string]any{"at": 1.7e9, "took_ms": 1.5, "slots": 36.0, "error": "no table", "drift": []any{map[string]any{
+		"port": 30002.0, "kind": "dead_owner", "state": "leased", "owner": "engine-1/y", "stream": "__defaultVhost__/live/b", "detail": "why", "repaired": true,
+	}}}, data["audit"])
 }
 
 func TestServerFacts(t *testing.T) {

@@ -48,6 +48,8 @@ type world struct {
 	base string
 	http *http.Client
 
+	audits atomic.Int32 // asked for
+
 	mu         sync.Mutex // guards what follows
 	streams    []stream.Snapshot
 	proxies    []proxy.Snapshot
@@ -158,6 +160,9 @@ func (w *world) receive(ctx actor.Context) {
 	case *proxy.RemoveProxy:
 		w.told = append(w.told, *m)
 		ctx.Respond(&proxy.ProxyRemoved{Found: strings.HasSuffix(m.Key, "known") || len(w.streams) > 0, Err: w.removeErr})
+	case *portpool.Audit:
+		w.audits.Add(1)
+		ctx.Respond(&portpool.Audited{})
 	case *portpool.GetPool:
 		answer := w.pool
 		if !m.Detail {

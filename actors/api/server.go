@@ -6,9 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"berth/actors/portpool"
 	"berth/actors/store"
-	"berth/netio/ports"
 )
 
 // build is what the binary says of itself.
@@ -46,56 +44,6 @@ func (s *service) version(*call) (object, error) {
 	return object{"data": object{
 		"branchName": "", "buildTime": b.Time, "commitHash": b.Commit, "version": b.Version, "goVersion": b.Go, "modified": b.Modified,
 	}}, nil
-}
-
-// getPortPool answers the pool's state; with detail also the slots that are not free.
-func (s *service) getPortPool(c *call) (object, error) {
-	detail, err := c.args.boolean("detail", false)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := ask[*portpool.Pool](c.ctx, s, c.engine.Pool, &portpool.GetPool{Detail: detail})
-	if err != nil {
-		return nil, err
-	}
-	states := object{}
-	for _, state := range ports.States() {
-		states[state.String()] = pool.Counts.Of(state)
-	}
-	refused := pool.Refused
-	if refused == nil {
-		refused = map[string]uint64{}
-	}
-	data := object{
-		"range": pool.Range.String(), "pending_range": "", "bind": "", "pairs": pool.Counts.Total(), "states": states,
-		"high_water": pool.HighWater, "granted": pool.Granted, "refused": refused, "generation": c.engine.Generation,
-	}
-	if pool.Bind.IsValid() {
-		data["bind"] = pool.Bind.String()
-	}
-	if !pool.Pending.IsZero() {
-		data["pending_range"] = pool.Pending.String()
-	}
-	if detail {
-		data["slots"] = slotItems(pool.Slots)
-	}
-	return object{"data": data}, nil
-}
-
-func slotItems(slots []portpool.Slot) []object {
-	items := make([]object, 0, len(slots))
-	for i := range slots {
-		slot := &slots[i]
-		stream := ""
-		if slot.Stream.Valid() {
-			stream = slot.Stream.String()
-		}
-		items = append(items, object{
-			"port": slot.Port, "state": slot.State.String(), "owner": slot.Owner, "stream": stream, "purpose": string(slot.Purpose),
-			"peer": slot.Peer, "since": slot.Since.Unix(), "late": slot.Late,
-		})
-	}
-	return items
 }
 
 // getStatistic answers those of ZLMediaKit's object counts that exist here, and what a Go process has instead of the others.

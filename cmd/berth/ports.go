@@ -30,6 +30,10 @@ type poolPicture struct {
 	HighWater int               `json:"high_water"`
 	Granted   uint64            `json:"granted"`
 	Refused   map[string]uint64 `json:"refused"`
+	Level     string            `json:"level"`
+	Forecast  poolForecast      `json:"forecast"`
+	History   []poolMinute      `json:"history"`
+	Audit     *poolAudit        `json:"audit"`
 	Slots     []poolSlot        `json:"slots"`
 }
 
@@ -49,41 +53,65 @@ const largestOwners = 10
 
 func (p *program) portsCommand() *cobra.Command {
 	var f clientFlags
-	asJSON, all := false, false
+	var o portsOptions
 	c := &cobra.Command{
 		Use:   "ports",
 		Short: "Show the running server's port pool: pairs by state, and who holds them",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.ports(c.Context(), &f, asJSON, all)
+			return p.ports(c.Context(), &f, o)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print the server's reply as it is, every slot that is not free included")
-	c.Flags().BoolVar(&all, "all", false, "also print a line for every slot that is not free")
+	c.Flags().BoolVar(&o.json, "json", false, "print the server's reply as it is, every slot that is not free included")
+	c.Flags().BoolVar(&o.all, "all", false, "also print a line for every slot that is not free")
+	c.Flags().BoolVar(&o.history, "history", false, "also print the last hour, minute by minute")
+	c.Flags().BoolVar(&o.audit, "audit", false, "audit the pool first: its books against the holders and the kernel's socket table; exit code 1 when they differ")
+	c.Flags().DurationVar(&o.watch, "watch", 0, "print again after each such time until interrupted; 2s when given without one")
+	c.Flags().Lookup("watch").NoOptDefVal = "2s"
 	f.add(c, 30*time.Second)
 	c.AddCommand(p.planCommand())
 	return c
 }
 
-func (p *program) ports(ctx context.Context, f *clientFlags, asJSON, all bool) error {
+// portsOptions are what `berth ports` is to show.
+type portsOptions struct {
+	json, all, history, audit bool
+	watch                     time.Duration // 0 = once
+}
+
+func (p *program) ports(ctx context.Context, f *clientFlags, o portsOptions) error {
 	server, err := p.client(f)
 	if err != nil {
 		return err
 	}
+	if o.watch > 0 {
+		return p.watchPorts(ctx, server, f, o)
+	}
+	return p.portsOnce(ctx, server, f, o)
+}
+
+func (p *program) portsOnce(ctx context.Context, server *client, f *clientFlags, o portsOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	if asJSON {
+	arguments := url.Values{"detail": {"1"}}
+	if o.audit {
+		arguments.Set("audit", "1")
+	}
+	if o.json {
 		var raw json.RawMessage
-		if err := server.call(ctx, "getPortPool", url.Values{"detail": {"1"}}, &raw); err != nil {
+		if err := server.call(ctx, "getPortPool", arguments, &raw); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(p.out, strings.TrimSpace(string(raw)))
+		_, err := fmt.Fprintln(p.out, strings.TrimSpace(string(raw)))
 		return err
 	}
 	var reply poolReply
-	if err := server.call(ctx, "getPortPool", url.Values{"detail": {"1"}}, &reply); err != nil {
+	if err := server.call(ctx, "getPortPool", arguments, &reply); err != nil {
 		return err
 	}
-	return p.printPool(&reply.Data, all)
+	if err := p.printPool(&reply.Data, o.all); err != nil {
+		return err
+	}
+	return p.printOutlook(&reply.Data, o)
 }
 
 // printPool prints totals, the table by state, and who holds most.
