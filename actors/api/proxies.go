@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -37,7 +38,7 @@ func (s *service) addStreamProxy(c *call) (object, error) {
 		return nil, err
 	}
 	// An attempt over UDP that falls back to TCP spends its time twice.
-	ctx, cancel := context.WithTimeout(c.request.Context(), 2*definition.Timeout+pullSlack)
+	ctx, cancel := context.WithTimeout(c.request.Context(), 2*cmp.Or(definition.Timeout, c.config.Proxy.ConnectTimeout)+pullSlack)
 	defer cancel()
 	answer, err := ask[*proxy.ProxyAdded](ctx, s, c.engine.Proxies, &proxy.AddProxy{Definition: definition})
 	switch {
@@ -76,7 +77,8 @@ func (s *service) definition(c *call) (store.Proxy, error) {
 		return d, invalid("rtp_type = 2 (multicast) is not served by this version; write 0 for TCP, 1 for UDP, -1 for UDP and then TCP")
 	}
 	d.RetryCount, d.RTPType = int(retries), int(rtpType)
-	if d.Timeout, err = c.args.seconds("timeout_sec", c.config.Proxy.ConnectTimeout, maxPullTimeout); err != nil {
+	// Zero means proxy.connect_timeout as it is at each attempt.
+	if d.Timeout, err = c.args.seconds("timeout_sec", 0, maxPullTimeout); err != nil {
 		return d, err
 	}
 	if d.Force, err = c.args.boolean("force", false); err != nil {

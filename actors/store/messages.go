@@ -11,7 +11,7 @@ type Proxy struct {
 	Key         media.StreamKey   `json:"key"`
 	URL         string            `json:"url"`
 	RetryCount  int               `json:"retry_count"`    // -1 = for ever, 0 = never, n = after n failures in a row it is given up (and its definition deleted)
-	Timeout     time.Duration     `json:"timeout"`        // of each attempt
+	Timeout     time.Duration     `json:"timeout"`        // of each attempt; 0 means proxy.connect_timeout
 	RTPType     int               `json:"rtp_type"`       // 0 TCP, 1 UDP (leased pairs), -1 UDP first and then TCP
 	User        string            `json:"user,omitempty"` // overrides what stands in URL
 	Password    string            `json:"password,omitempty"`
