@@ -43,6 +43,13 @@ func (p *pool) onTick(ctx actor.Context) {
 		}
 	}
 	for range probesPerTick {
+		s, due := p.ledger.Recheck(now)
+		if !due {
+			break
+		}
+		p.recheck(s, now)
+	}
+	for range probesPerTick {
 		s, due := p.ledger.Probe(now)
 		if !due {
 			break
@@ -85,6 +92,9 @@ func (p *pool) look(s ports.Slot, now time.Time) (packets int, over bool) {
 func (p *pool) endDrain(s ports.Slot, now time.Time) {
 	p.slots[s].bound.Close()
 	p.ledger.Drained(s, now)
+	if p.ledger.Suspected(s) {
+		p.ticker.schedule(now, p.nextDue)
+	}
 	p.touched(s)
 }
 

@@ -187,6 +187,9 @@ func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *R
 		}
 		return ports.None, Bound{}, &RefusedError{Reason: reason, Holder: holder, Retry: wait}
 	}
+	if p.ledger.Suspected(s) && !own {
+		return no(ReasonCooling) // another program may hold it just now, which changes nothing
+	}
 	switch p.ledger.State(s) {
 	case ports.Excluded:
 		return no(ReasonExcluded)

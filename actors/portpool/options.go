@@ -32,6 +32,11 @@ type Options struct {
 	Kernel func(ctx context.Context, r ports.Range) (udp.Held, error)
 	// AuditEvery is the pause between two audits. 0 means a minute.
 	AuditEvery time.Duration
+	// Reserve lists the pairs of streams that are expected back after a restart: for ReserveFor, 0 meaning 20 seconds, nobody else gets them.
+	Reserve    []Reservation
+	ReserveFor time.Duration
+	// Memory is what the pool before this one left behind, and where this one leaves what the next must know. Nil = nothing is remembered.
+	Memory *Memory
 	// Notify hears [Alarm]. Nil = nobody.
 	Notify *actor.PID
 	// Shuffle settles the order in which pairs are leased for the first time. Nil means a random one.
@@ -57,6 +62,9 @@ func Props(rt *actors.Runtime, opts Options) *actor.Props {
 		opts.Kernel = func(ctx context.Context, r ports.Range) (udp.Held, error) {
 			return udp.HeldPorts(ctx, "/proc/self", r.Low, r.High)
 		}
+	}
+	if opts.ReserveFor <= 0 {
+		opts.ReserveFor = reserveFor
 	}
 	if opts.AuditEvery <= 0 {
 		opts.AuditEvery = auditEvery

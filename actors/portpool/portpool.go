@@ -112,6 +112,10 @@ func (p *pool) onStarted(ctx actor.Context) {
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
 	p.history = ports.NewHistory(p.opts.Now())
 	p.ticker = newTicker(ctx)
+	now := p.opts.Now()
+	p.remember(now)
+	p.reserve(now)
+	p.ticker.schedule(now, p.nextDue)
 	p.startAuditor(ctx)
 	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.ledger.Len()).Int("excluded", p.ledger.Counts()[ports.Excluded]).
 		Stringer("bind", p.bind).Msg("port pool ready")
@@ -135,6 +139,7 @@ func (p *pool) release(ctx actor.Context) {
 	p.ticker.stop()
 	p.stopAuditor(ctx)
 	counts := p.ledger.Counts()
+	p.leave(p.opts.Now())
 	for i := range p.slots {
 		p.slots[i].bound.Close()
 	}

@@ -59,6 +59,9 @@ func (p *pool) endLease(ctx actor.Context, s ports.Slot, now time.Time, why stri
 	} else {
 		b.bound.Close()
 	}
+	if p.closing && t.CoolDown <= 0 && p.opts.Memory != nil {
+		p.opts.Memory.Leave([]Remembered{p.remembered(s, now)}) // leave would find it free
+	}
 	p.owners.returned(b.count)
 	b.owner, b.count = nil, nil
 	b.drain = drain{}

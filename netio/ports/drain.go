@@ -39,17 +39,25 @@ func (l *Ledger) Heard(s Slot, packets int, now time.Time) (over bool) {
 	return at-r.heard >= l.timing.DrainIdle || at-r.freed >= l.timing.DrainMax
 }
 
-// Drained notes that the sockets of a draining slot were closed: it cools, or is free at once when there is no cooling time.
+// Drained notes that the sockets of a draining slot were closed: it cools, or is free at once when there is no cooling time. One whose peer still sends, so that DrainMax ended its
+// drain, is a suspect from then on: see [Ledger.Recheck].
 func (l *Ledger) Drained(s Slot, now time.Time) {
 	l.expect(s, "close", Draining)
-	l.clock(now)
+	at := l.clock(now)
 	l.leaveDrain(s)
+	r := &l.slots[s]
+	if r.heard > r.freed && at-r.freed >= l.timing.DrainMax && at-r.heard < l.timing.DrainIdle {
+		l.remove(&l.quiet, byQuiet, s)
+		l.suspected(s)
+		return
+	}
 	if l.timing.CoolDown <= 0 {
 		l.remove(&l.quiet, byQuiet, s)
 		l.becomeFree(s)
 		return
 	}
 	// The slot keeps its place among the quiet ones: what it heard last does not change by closing it.
+	r.queue = inCooling
 	l.setState(s, Cooling)
 	l.push(&l.cooling, byState, s)
 }
@@ -60,6 +68,7 @@ func (l *Ledger) becomeCooling(s Slot) {
 		l.becomeFree(s)
 		return
 	}
+	l.slots[s].queue = inCooling
 	l.setState(s, Cooling)
 	l.push(&l.cooling, byState, s)
 	l.push(&l.quiet, byQuiet, s)

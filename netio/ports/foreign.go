@@ -15,6 +15,11 @@ func (l *Ledger) Condemn(s Slot, now time.Time) {
 	l.expect(s, "condemnation", Free, Cooling, Foreign)
 	at := l.clock(now)
 	r := &l.slots[s]
+	if r.suspect {
+		l.leave(s)
+		l.waitForeign(s, at)
+		return
+	}
 	again := r.state == Foreign
 	l.leave(s)
 	switch {
@@ -25,6 +30,7 @@ func (l *Ledger) Condemn(s Slot, now time.Time) {
 		r.level = min(r.level+1, foreignLevels-1)
 	}
 	r.checked = at
+	r.queue = inForeign
 	l.push(&l.foreign[r.level], byState, s)
 }
 
@@ -47,7 +53,7 @@ func (l *Ledger) Reclaim(s Slot, now time.Time) {
 	l.becomeFree(s)
 }
 
-// NextDue returns how long after now [Ledger.Poll] or [Ledger.Probe] will have something to do, 0 when they have now; false when nothing is draining or foreign.
+// NextDue returns how long after now [Ledger.Poll], [Ledger.Probe] or [Ledger.Recheck] will have something to do, 0 when they have now; false when nothing is draining, foreign or suspect.
 func (l *Ledger) NextDue(now time.Time) (time.Duration, bool) {
 	at := l.clock(now)
 	best, ok := time.Duration(0), false
@@ -64,6 +70,7 @@ func (l *Ledger) NextDue(now time.Time) (time.Duration, bool) {
 			consider(l.slots[s].checked + foreignBackoff[level])
 		}
 	}
+	l.considerSuspects(consider)
 	return best, ok
 }
 

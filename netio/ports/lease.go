@@ -36,8 +36,11 @@ func (l *Ledger) NextFree(now time.Time) (time.Duration, bool) {
 	if s := l.quiet.head; s != None {
 		consider(l.slots[s].heard + QuietEnough)
 	}
-	if s := l.cooling.head; s != None {
+	if s := l.cooling.head; s != None && !l.slots[s].suspect {
 		consider(l.slots[s].since + l.timing.CoolDown)
+	}
+	if s := l.held.head; s != None && !l.slots[s].suspect {
+		consider(l.slots[s].until)
 	}
 	for level := range l.foreign {
 		if s := l.foreign[level].head; s != None {
@@ -59,8 +62,11 @@ func (l *Ledger) FreeIn(s Slot, now time.Time) (time.Duration, bool) {
 	case Draining:
 		due = min(r.heard+l.timing.DrainIdle, r.freed+l.timing.DrainMax) + l.timing.CoolDown
 	case Cooling:
-		due = r.since + l.timing.CoolDown
+		due = l.coolUntil(r)
 	case Foreign:
+		if r.suspect {
+			return 0, false
+		}
 		due = r.checked + foreignBackoff[r.level]
 	default:
 		return 0, false
@@ -81,6 +87,7 @@ func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	r := &l.slots[s]
 	l.epoch++
 	r.holder, r.epoch, r.late, r.level = holder, l.epoch, 0, 0
+	l.setSuspect(s, false)
 	l.setState(s, Leased)
 	l.byID[key] = s
 	join(l, l.owned, holder.Owner, s)
@@ -99,11 +106,16 @@ func (l *Ledger) Release(s Slot, bound bool, now time.Time) {
 		l.becomeCooling(s)
 		return
 	}
+	l.drain(s)
+}
+
+// drain puts a slot that is in no list among the draining ones.
+func (l *Ledger) drain(s Slot) {
 	l.setState(s, Draining)
 	l.push(&l.draining, byState, s)
 	l.push(&l.quiet, byQuiet, s)
-	if r.holder.Tenant.Stream.Valid() {
-		join(l, l.kept, r.holder.Tenant, s)
+	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
+		join(l, l.kept, tenant, s)
 	}
 }
 
@@ -116,6 +128,7 @@ func (l *Ledger) Exclude(s Slot) bool {
 		return true
 	}
 	l.leave(s)
+	l.setSuspect(s, false)
 	l.setState(s, Excluded)
 	return true
 }
@@ -133,10 +146,13 @@ func (l *Ledger) leave(s Slot) {
 		l.leaveDrain(s)
 		l.remove(&l.quiet, byQuiet, s)
 	case Cooling:
-		l.remove(&l.cooling, byState, s)
-		l.remove(&l.quiet, byQuiet, s)
+		l.leaveCooling(s)
 	case Foreign:
-		l.remove(&l.foreign[r.level], byState, s)
+		if r.queue == inRecheck {
+			l.remove(&l.recheck, byState, s)
+		} else {
+			l.remove(&l.foreign[r.level], byState, s)
+		}
 	}
 }
 

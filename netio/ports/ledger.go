@@ -56,7 +56,9 @@ type Ledger struct {
 	free     list
 	draining list                // the slot that was looked at longest ago first
 	cooling  list                // the slot that was closed first first
-	quiet    list                // draining and cooling slots together, the longest quiet first
+	held     list                // slots kept for a tenant, the one whose time is over first first; they count as cooling
+	recheck  list                // suspects to be listened to before a stranger has them; they count as cooling or foreign
+	quiet    list                // draining and cooling slots together, the longest quiet first; without suspects and held ones
 	foreign  [foreignLevels]list // by back-off level; each the slot that was tried longest ago first
 
 	owned map[uint64]list   // leased slots by owner
@@ -68,6 +70,7 @@ type Ledger struct {
 	counts    Counts
 	highWater int
 	epoch     uint64 // of the latest lease
+	suspects  int    // slots that are suspect
 }
 
 type leaseKey struct{ owner, id uint64 }
@@ -83,7 +86,10 @@ type record struct {
 	freed   time.Duration // draining: when it was released
 	links   [threads]link
 	state   State
-	level   uint8 // foreign: index of its back-off
+	until   time.Duration // held: when it stops being kept
+	level   uint8         // foreign: index of its back-off
+	queue   queue         // cooling and foreign: which list it is in
+	suspect bool          // its old peer was still sending when it was closed, or nobody has listened since
 }
 
 // NewLedger makes the ledger of a range, all of it free but what is excluded. An empty range is allowed and has no slots.
@@ -92,7 +98,7 @@ func NewLedger(opts Options) *Ledger {
 	l := &Ledger{
 		rng: opts.Range, timing: opts.Timing, first: uint16(opts.Range.first()), //nolint:gosec // meaningless when there are no pairs
 		slots: make([]record, pairs), base: opts.Now,
-		free: emptyList(), draining: emptyList(), cooling: emptyList(), quiet: emptyList(),
+		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(),
 		owned: map[uint64]list{}, byID: map[leaseKey]Slot{}, kept: map[Tenant]list{},
 	}
 	for i := range l.foreign {
@@ -198,8 +204,10 @@ func (l *Ledger) Advance(now time.Time) { l.thaw(l.clock(now)) }
 
 func (l *Ledger) thaw(at time.Duration) {
 	for s := l.cooling.head; s != None && at-l.slots[s].since >= l.timing.CoolDown; s = l.cooling.head {
-		l.leave(s)
-		l.becomeFree(s)
+		l.cooled(s)
+	}
+	for s := l.held.head; s != None && at >= l.slots[s].until; s = l.held.head {
+		l.cooled(s)
 	}
 }
 

@@ -33,6 +33,24 @@ func (l *Ledger) push(q *list, t thread, s Slot) {
 	q.length++
 }
 
+// insert adds s behind after, or at the head when after is None.
+func (l *Ledger) insert(q *list, t thread, after, s Slot) {
+	if after == q.tail {
+		l.push(q, t, s)
+		return
+	}
+	next := q.head
+	if after != None {
+		next = l.slots[after].links[t].next
+		l.slots[after].links[t].next = s
+	} else {
+		q.head = s
+	}
+	l.slots[s].links[t] = link{prev: after, next: next}
+	l.slots[next].links[t].prev = s
+	q.length++
+}
+
 // remove takes s out of the list it is in.
 func (l *Ledger) remove(q *list, t thread, s Slot) {
 	at := l.slots[s].links[t]

@@ -36,6 +36,9 @@ type modelSlot struct {
 	turn                         int // when it entered its queue: orders equal times
 	heardTurn                    int
 	level                        int
+	suspect                      bool
+	queue                        queue // of a cooling or foreign slot
+	until                        time.Time
 }
 
 type model struct {
@@ -72,11 +75,53 @@ func byTurn(a, b *modelSlot) bool { return a.turn < b.turn }
 
 func (m *model) thaw() {
 	for {
-		s := m.best(inState(Cooling), byTurn)
+		s := m.best(func(s *modelSlot) bool { return s.state == Cooling && s.queue == inCooling }, byTurn)
 		if s < 0 || m.now.Sub(m.slots[s].since) < m.timing.CoolDown {
+			break
+		}
+		m.cooled(s)
+	}
+	for {
+		s := m.best(func(s *modelSlot) bool { return s.state == Cooling && s.queue == inHeld }, func(a, b *modelSlot) bool {
+			return a.until.Before(b.until) || a.until.Equal(b.until) && a.turn < b.turn
+		})
+		if s < 0 || m.now.Before(m.slots[s].until) {
 			return
 		}
-		m.enter(s, Free)
+		m.cooled(s)
+	}
+}
+
+func (m *model) cooled(s int) {
+	if m.slots[s].suspect {
+		m.waitRecheck(s)
+		return
+	}
+	m.enter(s, Free)
+}
+
+func (m *model) waitRecheck(s int) {
+	r := &m.slots[s]
+	r.queue, r.checked = inRecheck, m.now.Add(-recheckEvery)
+	r.turn = -m.next() // before the others
+}
+
+// drained is what becomes of a draining slot that is closed.
+func (m *model) drained(s int) {
+	r := &m.slots[s]
+	if r.heard.After(r.freed) && m.now.Sub(r.freed) >= m.timing.DrainMax && m.now.Sub(r.heard) < m.timing.DrainIdle {
+		m.suspected(s)
+		return
+	}
+	m.close(s)
+}
+
+func (m *model) suspected(s int) {
+	m.slots[s].suspect = true
+	m.enter(s, Cooling)
+	m.slots[s].queue = inCooling
+	if m.timing.CoolDown <= 0 {
+		m.waitRecheck(s)
 	}
 }
 
@@ -86,12 +131,14 @@ func (m *model) candidate() int {
 		return s
 	}
 	quiet := func(s *modelSlot) bool {
-		return (s.state == Draining || s.state == Cooling) && m.now.Sub(s.heard) >= QuietEnough
+		return (s.state == Draining || s.state == Cooling && s.queue == inCooling && !s.suspect) && m.now.Sub(s.heard) >= QuietEnough
 	}
 	if s := m.best(quiet, func(a, b *modelSlot) bool { return a.heardTurn < b.heardTurn }); s >= 0 {
 		return s
 	}
-	stale := func(s *modelSlot) bool { return s.state == Foreign && m.now.Sub(s.checked) >= time.Second }
+	stale := func(s *modelSlot) bool {
+		return s.state == Foreign && !s.suspect && m.now.Sub(s.checked) >= time.Second
+	}
 	return m.best(stale, func(a, b *modelSlot) bool {
 		if a.checked.Equal(b.checked) {
 			return a.level < b.level || a.level == b.level && a.turn < b.turn
@@ -106,6 +153,7 @@ func (m *model) close(s int) {
 		return
 	}
 	m.enter(s, Cooling)
+	m.slots[s].queue = inCooling
 }
 
 func (m *model) counts() Counts {
@@ -123,6 +171,7 @@ type machine struct {
 	foreign map[int]bool // slots that another program holds
 	nextID  uint64
 	leases  map[leaseKey]int // who was told that they hold what
+	seed    uint64
 }
 
 func newMachine(t *rapid.T) *machine {
@@ -132,13 +181,19 @@ func newMachine(t *rapid.T) *machine {
 		DrainMax:  time.Duration(rapid.IntRange(1, 6000).Draw(t, "max")) * time.Millisecond,
 		CoolDown:  time.Duration(rapid.IntRange(0, 3000).Draw(t, "cool")) * time.Millisecond,
 	}
+	w := &machine{m: &model{timing: tm, now: start}, foreign: map[int]bool{}, leases: map[leaseKey]int{}, seed: rapid.Uint64().Draw(t, "seed")}
+	w.build(t, pairs)
+	return w
+}
+
+// build makes a ledger and its model of so many pairs, as a pool does when it begins.
+func (w *machine) build(t *rapid.T, pairs int) {
 	excluded := rapid.IntRange(-20, pairs-1).Draw(t, "excluded")
-	seed := rapid.Uint64().Draw(t, "seed")
+	seed := w.seed
 	first := uint16(40000)
 	skip := func(port uint16) bool { return excluded >= 0 && port == first+2*uint16(excluded)+1 }
-	w := &machine{m: &model{timing: tm, now: start}, foreign: map[int]bool{}, leases: map[leaseKey]int{}}
 	w.l = NewLedger(Options{
-		Range: Range{first, first + 2*uint16(pairs) - 1}, Excluded: skip, Timing: tm, Now: start,
+		Range: Range{first, first + 2*uint16(pairs) - 1}, Excluded: skip, Timing: w.m.timing, Now: w.m.now,
 		Shuffle: rand.New(rand.NewPCG(seed, 1)).Shuffle, //nolint:gosec // drawn
 	})
 	order := make([]int, pairs)
@@ -153,7 +208,35 @@ func newMachine(t *rapid.T) *machine {
 			w.m.enter(s, Excluded)
 		}
 	}
-	return w
+}
+
+// restart does what a full restart does: everything is released and forgotten but where it was, in a range that may be another; some ports are kept for streams that are expected back.
+func (w *machine) restart(t *rapid.T) {
+	before := w.m.slots
+	pairs := rapid.IntRange(1, 12).Draw(t, "pairs")
+	w.m.epoch, w.m.high = 0, 0
+	w.seed++
+	clear(w.leases)
+	w.build(t, pairs)
+	for s := range before[:min(len(before), pairs)] {
+		old := before[s]
+		if (old.state == Leased || old.state == Draining || old.state == Cooling) && w.m.slots[s].state == Free {
+			w.l.Suspect(Slot(s), old.holder.Tenant, w.m.now)
+			r := &w.m.slots[s]
+			r.holder = Holder{Tenant: old.holder.Tenant}
+			r.heard, r.heardTurn, r.checked, r.freed = w.m.now, w.m.next(), w.m.now, w.m.now
+			w.m.suspected(s)
+		}
+		if rapid.IntRange(0, 2).Draw(t, "hold") > 0 || (w.m.slots[s].state != Free && w.m.slots[s].state != Cooling) {
+			continue
+		}
+		wait := time.Duration(rapid.IntRange(-1, 3000).Draw(t, "wait")) * time.Millisecond
+		w.l.Hold(Slot(s), old.holder.Tenant, wait, w.m.now)
+		r := &w.m.slots[s]
+		r.holder = Holder{Tenant: old.holder.Tenant}
+		w.m.enter(s, Cooling)
+		r.queue, r.until, r.checked = inHeld, w.m.now.Add(max(0, wait)), w.m.now
+	}
 }
 
 // take leases slot s, which another program may hold, and checks that nobody has it.
@@ -161,7 +244,7 @@ func (w *machine) take(t *rapid.T, s int, h Holder) {
 	m := &w.m.slots[s]
 	if m.state == Draining {
 		w.l.Drained(Slot(s), w.m.now)
-		w.m.close(s)
+		w.m.drained(s)
 	}
 	if w.foreign[s] {
 		w.condemn(s)
@@ -178,7 +261,7 @@ func (w *machine) take(t *rapid.T, s int, h Holder) {
 		t.Fatalf("epoch %d, want %d", got, w.m.epoch)
 	}
 	w.m.enter(s, Leased)
-	m.holder, m.epoch, m.late = h, got, 0
+	m.holder, m.epoch, m.late, m.suspect = h, got, 0, false
 	w.leases[leaseKey{h.Owner, h.ID}] = s
 	w.m.high = max(w.m.high, w.m.counts()[Leased])
 }
@@ -186,7 +269,12 @@ func (w *machine) take(t *rapid.T, s int, h Holder) {
 func (w *machine) condemn(s int) {
 	w.l.Condemn(Slot(s), w.m.now)
 	m := &w.m.slots[s]
-	if m.state == Foreign {
+	if m.suspect {
+		if m.state != Foreign {
+			w.m.enter(s, Foreign)
+		}
+		m.queue, m.turn = inRecheck, w.m.next()
+	} else if m.state == Foreign {
 		if w.m.now.Sub(m.checked) >= foreignBackoff[m.level] {
 			m.level = min(m.level+1, foreignLevels-1)
 		}
@@ -224,7 +312,7 @@ func (w *machine) look(t *rapid.T, s, packets int) {
 	}
 	if over {
 		w.l.Drained(Slot(s), w.m.now)
-		w.m.close(s)
+		w.m.drained(s)
 	}
 }
 
@@ -320,9 +408,41 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 	}
 	walk(w.l.free, byState, counts[Free])
 	walk(w.l.draining, byState, counts[Draining])
-	walk(w.l.cooling, byState, counts[Cooling])
-	walk(w.l.quiet, byQuiet, counts[Draining]+counts[Cooling])
-	foreign := 0
+	cooling, held, recheck, suspects, quiet, foreign, tenants := 0, 0, 0, 0, counts[Draining], 0, 0
+	for i := range w.m.slots {
+		m := &w.m.slots[i]
+		if m.suspect {
+			suspects++
+		}
+		if m.state == Draining && m.holder.Tenant.Stream.Valid() {
+			tenants++
+		}
+		switch {
+		case m.suspect && m.queue == inRecheck:
+			recheck++
+		case m.state != Cooling:
+		case m.queue == inHeld:
+			held++
+		default:
+			cooling++
+			if !m.suspect {
+				quiet++
+			}
+		}
+		if w.l.Suspected(Slot(i)) != m.suspect || w.l.Held(Slot(i)) != (m.state == Cooling && m.queue == inHeld) {
+			t.Fatalf("slot %d: suspected %v, held %v, want %+v", i, w.l.Suspected(Slot(i)), w.l.Held(Slot(i)), *m)
+		}
+		if m.suspect && m.state == Foreign {
+			foreign++
+		}
+	}
+	if w.l.suspects != suspects {
+		t.Fatalf("%d suspects are counted, want %d", w.l.suspects, suspects)
+	}
+	walk(w.l.cooling, byState, cooling)
+	walk(w.l.held, byState, held)
+	walk(w.l.recheck, byState, recheck)
+	walk(w.l.quiet, byQuiet, quiet)
 	for _, q := range w.l.foreign {
 		walk(q, byState, q.length)
 		foreign += q.length
@@ -336,7 +456,7 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 		walk(q, byParty, q.length)
 		kept += q.length
 	}
-	if foreign != counts[Foreign] || owned != counts[Leased] || kept != counts[Draining] {
+	if foreign != counts[Foreign] || owned != counts[Leased] || kept != tenants {
 		t.Fatalf("lists hold %d foreign, %d owned, %d kept slots: %v", foreign, owned, kept, counts)
 	}
 }
@@ -373,7 +493,7 @@ func (w *machine) poll(t *rapid.T) {
 	for range len(w.m.slots) {
 		s, due := w.l.Probe(w.m.now)
 		any := w.m.best(func(s *modelSlot) bool {
-			return s.state == Foreign && w.m.now.Sub(s.checked) >= foreignBackoff[s.level]
+			return s.state == Foreign && !s.suspect && w.m.now.Sub(s.checked) >= foreignBackoff[s.level]
 		}, byTurn)
 		if due != (any >= 0) {
 			t.Fatalf("probe %d %v, want %d", s, due, any)
@@ -387,6 +507,29 @@ func (w *machine) poll(t *rapid.T) {
 		}
 		w.l.Reclaim(s, w.m.now)
 		w.m.enter(int(s), Free)
+	}
+	for range len(w.m.slots) {
+		s, due := w.l.Recheck(w.m.now)
+		w.m.thaw()
+		want := w.m.best(func(s *modelSlot) bool { return s.suspect && s.queue == inRecheck }, byTurn)
+		if want >= 0 && w.m.now.Sub(w.m.slots[want].checked) < recheckEvery {
+			want = -1
+		}
+		if due != (want >= 0) || due && int(s) != want {
+			t.Fatalf("recheck %d %v, want %d", s, due, want)
+		}
+		if !due {
+			break
+		}
+		if w.foreign[want] {
+			w.condemn(want)
+			continue
+		}
+		w.l.Redrain(s, w.m.now)
+		m := &w.m.slots[want]
+		w.m.enter(want, Draining)
+		m.suspect = false
+		m.heard, m.heardTurn, m.checked, m.freed = w.m.now, w.m.next(), w.m.now, w.m.now
 	}
 }
 
@@ -429,7 +572,8 @@ func TestLedgerAgreesWithTheModel(t *testing.T) {
 				}
 				w.foreign[s] = !w.foreign[s]
 			},
-			"tick": w.poll,
+			"tick":    w.poll,
+			"restart": w.restart,
 			"time": func(t *rapid.T) {
 				step := rapid.SampledFrom([]time.Duration{
 					-time.Hour, 0, 1, 10 * time.Millisecond, 300 * time.Millisecond, time.Second, 10 * time.Second, time.Hour,
