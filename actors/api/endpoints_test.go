@@ -37,7 +37,7 @@ func TestAddStreamProxyKeepsEveryArgument(t *testing.T) {
 		args []string
 		want store.Proxy
 	}{
-		{"defaults", nil, store.Proxy{RetryCount: -1, Timeout: config.Default().Proxy.ConnectTimeout}},
+		{"defaults", nil, store.Proxy{RetryCount: -1}},
 		{
 			"everything",
 			[]string{
@@ -49,7 +49,7 @@ func TestAddStreamProxyKeepsEveryArgument(t *testing.T) {
 				EnableAudio: &off, AutoClose: &on, Params: map[string]string{"enable_mp4": "1", "Custom_Header": "x"},
 			},
 		},
-		{"UDP first", []string{"rtp_type", "-1", "timeout_sec", "0"}, store.Proxy{RetryCount: -1, RTPType: -1, Timeout: config.Default().Proxy.ConnectTimeout}},
+		{"UDP first", []string{"rtp_type", "-1", "timeout_sec", "0"}, store.Proxy{RetryCount: -1, RTPType: -1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := w.call("addStreamProxy", append([]string{
