@@ -12,7 +12,7 @@ import (
 type contents map[string]map[string][]byte
 
 func newContents() contents {
-	return contents{bucketProxies: {}, bucketOverrides: {}}
+	return contents{bucketProxies: {}, bucketOverrides: {}, bucketCooling: {}}
 }
 
 // op is one change: a nil payload deletes.

@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"berth/actors/portpool"
 	"berth/media"
 )
 
@@ -48,6 +49,18 @@ type GetOverrides struct{}
 type Overrides struct {
 	Values map[string]string
 	Err    error // why they could not be read
+}
+
+// PutCooling keeps the pairs whose old peers may still be sending when the process ends, in place of those kept before. Answered with [Done] after it is on disk.
+type PutCooling struct{ Pairs []portpool.Remembered }
+
+// GetCooling asks for them; answered with [Cooling].
+type GetCooling struct{}
+
+// Cooling answers [GetCooling]. The slice is the receiver's. Records that cannot be read are left out: they are worth seconds.
+type Cooling struct {
+	Pairs []portpool.Remembered
+	Err   error // why they could not be read
 }
 
 // Done answers every write. A nil Err means that it is on disk; any error means that nothing of it counts: [NotDurableError] while there is no database,

@@ -11,10 +11,11 @@ const (
 	bucketMeta      = "meta"
 	bucketProxies   = "proxies"
 	bucketOverrides = "overrides"
+	bucketCooling   = "cooling"
 )
 
 // recordKinds maps a bucket to its mark in a record. Marks are never reused.
-var recordKinds = map[string]byte{bucketProxies: 'p', bucketOverrides: 'o'}
+var recordKinds = map[string]byte{bucketProxies: 'p', bucketOverrides: 'o', bucketCooling: 'c'}
 
 // Bounds of a record. They keep a caller from filling the disk with one definition, and stand well below those of bbolt.
 const (

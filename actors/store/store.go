@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"berth/actors"
+	"berth/actors/portpool"
 )
 
 // Options make a store.
@@ -52,6 +53,7 @@ type store struct {
 	busy      bool // a job is with the writer
 	proxies   map[string]Proxy
 	overrides map[string]string
+	cooling   []portpool.Remembered
 	health    Health
 
 	early   []query // what was asked before the first attempt was over
@@ -87,7 +89,9 @@ func (s *store) Receive(ctx actor.Context) {
 		s.onDeleteProxy(ctx, m)
 	case *PutOverrides:
 		s.onPutOverrides(ctx, m)
-	case *ListProxies, *GetOverrides, *GetHealth:
+	case *PutCooling:
+		s.onPutCooling(ctx, m)
+	case *ListProxies, *GetOverrides, *GetCooling, *GetHealth:
 		s.onQuery(ctx, query{ctx.Sender(), m})
 	case *jobDone:
 		s.onJobDone(ctx, m)
@@ -247,6 +251,7 @@ func (s *store) onOpened(ctx actor.Context, m *jobDone) {
 			openErr = errors.Join(openErr, fmt.Errorf("%w: %w", ErrNewer, err))
 		} else {
 			s.proxies, s.overrides, s.loaded = proxies, overrides, true
+			s.cooling = m.opened.contents.cooling()
 		}
 	}
 	if m.opened.moved != "" {
@@ -310,6 +315,8 @@ func (s *store) reply(ctx actor.Context, q query) {
 		ctx.Send(q.from, &Proxies{Proxies: s.list(), Err: unread})
 	case *GetOverrides:
 		ctx.Send(q.from, &Overrides{Values: maps.Clone(s.overrides), Err: unread})
+	case *GetCooling:
+		ctx.Send(q.from, &Cooling{Pairs: slices.Clone(s.cooling), Err: unread})
 	case *GetHealth:
 		h := s.health
 		h.Durable = s.durable

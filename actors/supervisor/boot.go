@@ -115,6 +115,7 @@ func boot(p *process, storePID *actor.PID) *booted {
 	for _, line := range report.Lines() {
 		p.log.Warn().Msg(line)
 	}
+	p.recallPorts(ctx, storePID)
 	plan, err := newPlan(cfg, doors{})
 	if err == nil {
 		warnAboutHost(p, cfg, hostcheck.System())

@@ -54,7 +54,7 @@ func (p parts) newFanout() *fanout.Pool {
 }
 
 func (p parts) poolProps(notify *actor.PID) *actor.Props {
-	return portpool.Props(p.process.runtime, portpool.Options{Config: p.plan.config, Exclude: p.plan.doors.ports(), Notify: notify})
+	return portpool.Props(p.process.runtime, portpool.Options{Config: p.plan.config, Exclude: p.plan.doors.ports(), Notify: notify, Memory: &p.process.poolMemory, Reserve: reservations(p.definitions)})
 }
 
 func (p parts) hookProps() *actor.Props {

@@ -10,6 +10,7 @@ import (
 
 	"berth/actors"
 	"berth/actors/api"
+	"berth/actors/portpool"
 	"berth/actors/store"
 	"berth/config"
 	"berth/netio/tcp"
@@ -23,6 +24,8 @@ type process struct {
 	output      *logOutput
 	certificate *tcp.Certificate
 	notify      *notifier
+
+	poolMemory portpool.Memory // what the last pool left behind for the next
 
 	identity   atomic.Pointer[identity]
 	engine     atomic.Pointer[api.Engine] // nil while there is none

@@ -87,6 +87,8 @@ func (a *supervisorActor) Receive(ctx actor.Context) {
 		a.onSignal(ctx, m)
 	case *store.Reopened:
 		a.onReopened(ctx, m)
+	case *portsKept:
+		a.stopLast(ctx)
 	case *overridesRead:
 		a.onOverridesRead(ctx, m)
 	case *actors.ConfigChanged:
@@ -165,7 +167,11 @@ func (a *supervisorActor) tearDown(ctx actor.Context, next phase, reason actors.
 
 func (a *supervisorActor) afterTearDown(ctx actor.Context) {
 	if a.phase == phaseEnding {
-		a.stopLast(ctx)
+		if a.generation == 0 {
+			a.stopLast(ctx)
+			return
+		}
+		a.keepPorts(ctx)
 		return
 	}
 	a.phase = phaseLoading
