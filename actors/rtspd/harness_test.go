@@ -353,6 +353,7 @@ type received struct {
 	mu    sync.Mutex
 	count map[description.MediaType]int
 	gaps  int
+	back  int // sequence numbers that went back or were repeated
 	last  map[description.MediaType]uint16
 	first []byte // of the first video packet
 }
@@ -362,6 +363,9 @@ func (r *received) take(m *description.Media, pkt *rtp.Packet) {
 	defer r.mu.Unlock()
 	if r.count[m.Type] > 0 && pkt.SequenceNumber != r.last[m.Type]+1 {
 		r.gaps++
+		if int16(pkt.SequenceNumber-r.last[m.Type]) <= 0 {
+			r.back++
+		}
 	}
 	if m.Type == description.MediaTypeVideo && r.first == nil {
 		r.first = append([]byte{}, pkt.Payload...)

@@ -178,7 +178,7 @@ func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 	starts := v.reader.Start()
 	if v.paused != nil {
 		// Sequence numbers must not go back: when no key frame has come since the pause, the viewer goes on where it stopped.
-		if old := v.paused.Start(); goesOn(old, starts) {
+		if old := v.paused.Start(); goesOn(old, starts, v.paused.Stats().Lag) {
 			v.reader, starts = v.paused, old
 		}
 		v.paused = nil
@@ -193,14 +193,14 @@ func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 	a.step(ctx, prepared)
 }
 
-// goesOn reports whether a viewer that stopped at old has already seen what a fresh reader would begin with.
-func goesOn(old, fresh []hub.TrackStart) bool {
+// goesOn reports whether a viewer that stopped at old, lag packets ago, has already seen what a fresh reader would begin with.
+func goesOn(old, fresh []hub.TrackStart, lag uint64) bool {
 	for i := range old {
 		if old[i].Known && i < len(fresh) && fresh[i].Known {
 			return int16(fresh[i].Seq-old[i].Seq) < 0
 		}
 	}
-	return false
+	return lag == 0 // nothing has come since; otherwise the place has left the ring
 }
 
 // play lets the prepared reader flow.
