@@ -89,6 +89,7 @@ type session struct {
 	ended      bool               // the machine has closed; only the peer's end of the connection is awaited
 	reason     actors.CloseReason
 	detail     string
+	stuck      bool // the peer has not taken what was written to it
 	released   bool
 	totals     totals
 }
@@ -216,6 +217,9 @@ func (a *session) step(ctx actor.Context, event rtsp.Event) {
 	}
 	for len(a.events) > 0 {
 		responded := false
+		if _, failed := a.events[0].(rtsp.WriteFailed); failed {
+			a.stuck = true
+		}
 		for _, action := range a.machine.Step(a.opts.Now(), a.events[0]) {
 			if end, ok := action.(rtsp.Close); ok {
 				a.end(ctx, actors.CloseReason(end.Cause), end.Detail, responded)

@@ -91,8 +91,13 @@ func (a *session) release(ctx actor.Context) {
 		_ = closeNow(a.opts.conn)
 	} else {
 		a.conn.SetSink(nil)
+		stuck := a.stuck || a.sink.Stats().Parked
 		a.leave(ctx, a.reason)
-		a.conn.Close()
+		if stuck {
+			a.conn.Abort()
+		} else {
+			a.conn.Close()
+		}
 		a.sink.Close()
 	}
 	a.opts.gate.leave(a.info.Peer.Addr())

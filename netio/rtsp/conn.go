@@ -119,12 +119,25 @@ func (c *Conn) Close() {
 	<-c.done
 }
 
+// Abort is Close for a peer that does not read: the kernel throws away what it has not sent, up to some megabytes that it would otherwise keep and offer for minutes after a Close.
+func (c *Conn) Abort() {
+	if tcp, ok := unwrap(c.opts.Conn).(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0) // a failure means that the connection is gone already
+	}
+	c.Close()
+}
+
 // closeQuickly closes a connection without waiting for the peer: a TLS connection would wait up to five seconds to say goodbye.
 func closeQuickly(conn net.Conn) error {
+	return unwrap(conn).Close()
+}
+
+// unwrap returns the connection under TLS.
+func unwrap(conn net.Conn) net.Conn {
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = wrapped.NetConn()
+		return wrapped.NetConn()
 	}
-	return conn.Close()
+	return conn
 }
 
 // Stats returns the counters.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,6 +209,24 @@ func TestConnClosesWithoutGoodbye(t *testing.T) {
 	}
 	_, err := server.Read(make([]byte, 1))
 	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// After Abort the kernel keeps nothing for a peer that did not read.
+func TestConnAborts(t *testing.T) {
+	f := newConnFixture(t, ConnOptions{})
+	f.write("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+	require.IsType(t, RequestReceived{}, f.next()) // nothing is left unread, which would cause a reset by itself
+	server := f.conn.opts.Conn
+	require.NoError(t, server.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+	var err error
+	for err == nil {
+		_, err = server.Write(make([]byte, 1<<20))
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	f.conn.Abort()
+	f.conn.Abort()
+	_, err = io.Copy(io.Discard, f.client)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
 }
 
 func TestConnByteByByte(t *testing.T) {
