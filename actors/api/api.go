@@ -32,6 +32,11 @@ type Options struct {
 	// Restart does a full restart and returns when it is over. Called from any goroutine; may block until ctx ends, and the restart goes on then. An error means that
 	// it was refused or that it failed; the text says what is in force.
 	Restart func(ctx context.Context, by string) (RestartResult, error)
+	// Drain keeps new sessions away and returns when no viewer is left, limit is over or ctx ends; Resume lets them in again, after a restart that did not come about.
+	// Draining returns how far a drain is, nil without one. Called from any goroutine; nil when the server cannot be drained.
+	Drain    func(ctx context.Context, limit time.Duration) error
+	Resume   func()
+	Draining func() *DrainState
 	// Secret returns the installation's random secret, which counts while api.secret is empty or a published one. Called from any goroutine, must not block.
 	Secret func() string
 	// ServerID is shown as general.mediaServerId while that key is empty.

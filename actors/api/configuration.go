@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -220,85 +219,4 @@ func verdictItem(v *reload.Verdict) object {
 		}
 	}
 	return item
-}
-
-// restartServer does a full restart of the engine. It answers as soon as the configuration has been found valid, or with wait the report.
-func (s *service) restartServer(c *call) (object, error) {
-	wait, err := c.args.boolean("wait", false)
-	if err != nil {
-		return nil, err
-	}
-	if s.opts.Restart == nil {
-		return nil, failed("this server cannot be restarted through the API")
-	}
-	if wait {
-		return s.restartAndReport(c)
-	}
-	verdict, err := s.reloaded(c, &reload.Reload{By: s.caller(c), DryRun: true})
-	if err != nil {
-		return nil, err
-	}
-	if verdict.Err != nil {
-		return nil, failed("full restart refused, nothing was touched: %v", verdict.Err)
-	}
-	if !s.beginRestart(s.caller(c)) {
-		return nil, &callError{code: codeFailed, status: http.StatusServiceUnavailable, after: 1, msg: "full restarts are waiting already; try again in a second"}
-	}
-	return object{"msg": "the configuration is valid and a full restart has begun; /readyz answers 200 when the new engine runs"}, nil
-}
-
-// beginRestart starts a full restart that goes on after the reply. It reports false when too many wait already.
-func (s *service) beginRestart(by string) bool {
-	if s.waiting.Add(1) > maxRestartsWaiting {
-		s.waiting.Add(-1)
-		return false
-	}
-	s.restarts.Go(func() {
-		defer s.waiting.Add(-1)
-		ctx, cancel := context.WithTimeout(s.closing, restartTimeout)
-		defer cancel()
-		if _, err := s.opts.Restart(ctx, by); err != nil && s.closing.Err() == nil {
-			s.log.Error().Err(err).Str("by", by).Msg("full restart did not come to a good end")
-		}
-	})
-	return true
-}
-
-// restartAndReport waits for the restart. The wait has its own time limit, since the restart may replace the listener that the call came through.
-func (s *service) restartAndReport(c *call) (object, error) {
-	type outcome struct {
-		result RestartResult
-		err    error
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.request.Context()), restartTimeout)
-	defer cancel()
-	done := make(chan outcome, 1)
-	by := s.caller(c)
-	go func() {
-		result, err := s.opts.Restart(ctx, by)
-		done <- outcome{result, err}
-	}()
-	var got outcome
-	select {
-	case got = <-done:
-	case <-c.request.Context().Done():
-		last := time.NewTimer(lastMoment)
-		defer last.Stop()
-		select {
-		case got = <-done:
-		case <-last.C:
-			cancel()
-			got = <-done
-		}
-	}
-	data := object{
-		"generation": got.result.Generation, "duration_ms": float64(got.result.Duration.Microseconds()) / 1000,
-		"restored": got.result.Restored, "failed": got.result.Failed, "applied": changeItems(got.result.Applied),
-	}
-	if got.err != nil {
-		err := failed("%v", got.err)
-		err.extra = object{"data": data}
-		return nil, err
-	}
-	return object{"data": data, "msg": "success"}, nil
 }

@@ -47,6 +47,7 @@ func (s *service) table() []endpoint {
 		{name: "getConfigSources", serve: s.getConfigSources},
 		{name: "getPendingConfig", serve: s.getPendingConfig},
 		{name: "restartServer", serve: s.restartServer},
+		{name: "getRestartState", serve: s.getRestartState},
 
 		{name: "getPortPool", engine: true, serve: s.getPortPool},
 		{name: "getStatistic", serve: s.getStatistic},

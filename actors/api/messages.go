@@ -27,6 +27,12 @@ type Engine struct {
 	RTSP       *actor.PID
 }
 
+// DrainState is how far the drain before a full restart is. Immutable.
+type DrainState struct {
+	Viewers int           // that are left
+	Left    time.Duration // until the restart begins in spite of them
+}
+
 // RestartResult is the report of a full restart.
 type RestartResult struct {
 	Generation uint64 // in force now

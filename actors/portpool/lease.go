@@ -93,7 +93,7 @@ func (p *pool) localAddr(m *LeasePair) netip.Addr {
 func (p *pool) acquire(m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
 	p.ledger.Advance(now)
 	switch {
-	case p.closing:
+	case p.closing, p.paused:
 		return ports.None, Bound{}, &RefusedError{Reason: ReasonRestarting}
 	case !m.Sockets.Valid():
 		return ports.None, Bound{}, invalid("it asks for sockets %q", m.Sockets)

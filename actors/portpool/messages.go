@@ -145,6 +145,9 @@ type Alarm struct {
 	Text     string // for people: what is the matter and what to do
 }
 
+// PauseGranting makes every LeasePair be refused with reason Restarting while Paused is set: the server is drained for a full restart, which may yet be called off. Sent by the supervisor. Not answered.
+type PauseGranting struct{ Paused bool }
+
 // GetPool asks for the pool's state; answered with [Pool]. Slots is filled only when Detail is set.
 type GetPool struct{ Detail bool }
 

@@ -23,6 +23,7 @@ type pool struct {
 	budget  time.Duration // pool.lease_timeout
 	pending ports.Range
 	closing bool // grants nothing any more
+	paused  bool // grants nothing while the server is drained
 
 	released bool // every socket is closed
 
@@ -77,6 +78,8 @@ func (p *pool) Receive(ctx actor.Context) {
 		ctx.Respond(p.snapshot(m.Detail))
 	case *SetPendingRange:
 		p.pending = m.Range
+	case *PauseGranting:
+		p.paused = m.Paused
 	case *StopGranting:
 		p.closing = true
 	case *actors.ConfigChanged:

@@ -26,6 +26,7 @@ type gate struct {
 	waiting  map[net.Conn]struct{}
 	refusing map[net.Conn]struct{}
 	closed   bool
+	draining bool // nobody is admitted, see TurnAway
 	refused  uint64
 	wg       sync.WaitGroup // of the goroutines that tell refused peers
 }
@@ -45,7 +46,7 @@ func (g *gate) setLimits(maxOpen, maxPerIP int) {
 func (g *gate) admit(conn net.Conn, peer netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.open >= g.max || g.perIP[peer] >= g.maxPerIP {
+	if g.closed || g.draining || g.open >= g.max || g.perIP[peer] >= g.maxPerIP {
 		g.refused++
 		return false
 	}
@@ -53,6 +54,13 @@ func (g *gate) admit(conn net.Conn, peer netip.Addr) bool {
 	g.perIP[peer]++
 	g.waiting[conn] = struct{}{}
 	return true
+}
+
+// turnAll makes admit refuse everybody, or ends that.
+func (g *gate) turnAll(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draining = on
 }
 
 // take hands an admitted connection over to a session.

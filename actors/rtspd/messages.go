@@ -33,6 +33,10 @@ type SessionInfo struct {
 	Transport string          // "", tcp, udp
 }
 
+// TurnAway makes the server refuse new connections while On is set: it is drained for a full restart, which may yet be called off. Sessions that exist go on.
+// Sent by the supervisor. Not answered.
+type TurnAway struct{ On bool }
+
 // KickSessions ends the sessions that match; answered with [SessionsKicked].
 type KickSessions struct {
 	Filter

@@ -73,6 +73,8 @@ func (a *server) Receive(ctx actor.Context) {
 		ctx.Respond(&Sessions{Sessions: a.list(m.Filter)})
 	case *KickSessions:
 		ctx.Respond(&SessionsKicked{Hit: a.kick(ctx, m)})
+	case *TurnAway:
+		a.gate.turnAll(m.On)
 	case *actors.ConfigChanged:
 		a.config = m.Config
 		a.gate.setLimits(m.Config.RTSP.MaxConnections, m.Config.RTSP.MaxSessionsPerIP)

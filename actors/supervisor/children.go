@@ -128,6 +128,7 @@ func (a *supervisorActor) spawnAPI(ctx actor.Context) {
 				Generation: done.Generation, Duration: done.Duration, Applied: done.Applied, Restored: done.Restored, Failed: done.Failed,
 			}, done.Err
 		},
+		Drain: process.drain, Resume: process.resume, Draining: process.drained.Load,
 		Secret: func() string { return process.identity.Load().secret }, ServerID: process.identity.Load().serverID,
 		Version: process.opts.Version, Log: a.log,
 	}))

@@ -25,6 +25,7 @@ type process struct {
 	certificate *tcp.Certificate
 	notify      *notifier
 
+	drained    atomic.Pointer[api.DrainState] // of the drain under way, nil without one
 	poolMemory portpool.Memory // what the last pool left behind for the next
 
 	identity   atomic.Pointer[identity]

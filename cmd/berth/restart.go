@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -28,27 +29,40 @@ type restartReport struct {
 
 func (p *program) restartCommand() *cobra.Command {
 	var f clientFlags
+	drain := time.Duration(0)
 	c := &cobra.Command{
 		Use:   "restart",
 		Short: "Do a full restart of the running server and print its report",
 		Long: `Do a full restart of the running server's engine, inside the same process: the configuration is read and validated first, and with any error
 nothing is touched. Then everything is torn down and built anew, the port pool included, and the proxies come back by themselves. Listening sockets
-stay open meanwhile.`,
-		RunE: func(c *cobra.Command, _ []string) error { return p.restart(c.Context(), &f) },
+stay open meanwhile.
+
+With --drain the server first lets nobody new in and waits until the viewers have left, at most so long; how many are left is printed as it changes.`,
+		RunE: func(c *cobra.Command, _ []string) error { return p.restart(c.Context(), &f, drain) },
 	}
+	c.Flags().DurationVar(&drain, "drain", 0, "wait so long for viewers to leave before the restart, such as 60s; at most 1h")
 	f.add(c, 2*time.Minute)
 	return c
 }
 
-func (p *program) restart(ctx context.Context, f *clientFlags) error {
+func (p *program) restart(ctx context.Context, f *clientFlags, drain time.Duration) error {
+	if drain < 0 || drain > time.Hour {
+		return usageError(fmt.Errorf("--drain %s: want 0 to 1h", drain))
+	}
 	server, err := p.client(f)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ctx, cancel := context.WithTimeout(ctx, drain+f.timeout)
 	defer cancel()
 	var report restartReport
-	err = server.call(ctx, "restartServer", url.Values{"wait": {"1"}}, &report)
+	arguments := url.Values{"wait": {"1"}}
+	if drain > 0 {
+		arguments.Set("drain_sec", strconv.Itoa(int((drain+time.Second-1)/time.Second)))
+		stop := p.watchDrain(ctx, server)
+		defer stop()
+	}
+	err = server.call(ctx, "restartServer", arguments, &report)
 	var refused *apiError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("the full restart was refused or failed:\n%s", refused.Msg)
