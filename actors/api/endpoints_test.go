@@ -315,7 +315,10 @@ func TestSessions(t *testing.T) {
 
 	// A second connection, from another client, is kicked; the caller's is not.
 	w.openIdle()
-	w.call("getApiList")
+	actortest.Eventually(t, func() bool {
+		open, _ := w.call("getAllSession", "peer_ip", "127.0.0.1").body["data"].([]any)
+		return len(open) == 2
+	}, "the connection that was kicked is gone")
 	w.heard()
 	r := w.call("kick_sessions")
 	r.requireJSON(t, `{"code":0,"count_hit":3}`)

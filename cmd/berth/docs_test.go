@@ -58,7 +58,9 @@ func TestCommandsInTheDocsExist(t *testing.T) {
 			command, rest, err := p.command().Find(strings.Fields(line))
 			require.NoError(t, err, "%s: berth %s", page, line)
 			require.NoError(t, command.ParseFlags(rest), "%s: berth %s", page, line)
-			require.NoError(t, command.ValidateArgs(command.Flags().Args()), "%s: berth %s", page, line)
+			if strings.Contains(line, " ") { // a command's bare name is a mention of it, not a line to type
+				require.NoError(t, command.ValidateArgs(command.Flags().Args()), "%s: berth %s", page, line)
+			}
 		}
 	}
 	require.Greater(t, seen, 10, "the docs name more commands than that: the search for them is broken")

@@ -29,7 +29,7 @@ const (
 // testLibraries may be imported by every test file.
 var testLibraries = []string{
 	"github.com/stretchr/testify", "go.uber.org/goleak", "pgregory.net/rapid",
-	gortsplibLib, mediacommonLib, pionLib, zerologLib,
+	gortsplibLib, mediacommonLib, pionLib, zerologLib, "golang.org/x/sys",
 }
 
 // actorLibraries may be imported by every actor package.
