@@ -23,7 +23,7 @@
 //	supervisor generation, listeners      Restart, Shutdown, GetEngine                           EngineStarted, EngineStopped (log)
 //	store      definitions                PutProxy, DeleteProxy, ListProxies, PutOverrides, ...  acknowledgements after fsync
 //	reload     snapshot, pending changes  Reload, Override, GetConfig                            actors.ConfigChanged to every owner
-//	portpool   ledger, bound sockets      LeasePair, ReleaseLease, GetPool                       PairLeased, LeaseRefused to the owner
+//	portpool   ledger, bound sockets      LeasePair, ReleaseLease, GetPool, Audit                PairLeased, LeaseRefused to the owner; Alarm to the engine
 //	streams    key -> stream PID          Publish, Subscribe, ListStreams, CloseStreams          Published, Subscribed, Refused
 //	stream     hub, publisher, readers    Attach, AddReader, RemoveReader, OpenUDP, GetStream    Ended to publisher and readers
 //	proxies    definition -> proxy PID    AddProxy, RemoveProxy, ListProxies                     ProxyAdded, ProxyRemoved

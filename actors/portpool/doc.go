@@ -7,6 +7,9 @@
 // One pool owns one range. A port number has at most one holder, whatever the local address and whichever of UDP and TCP it is leased for.
 //
 // A pool is never restarted alone, since its ledger is the truth about what is held: it is made by the engine, and when it fails the whole
-// engine is built again. Everything runs inside Receive, which binds, closes and reads sockets without waiting; the package starts no
-// goroutine, and keeps one timer that posts a tick to the actor.
+// engine is built again. Everything runs inside Receive, which binds, closes and reads sockets without waiting. Two timers post to the actor: one for
+// what is due, one for the audit of each minute. The audit's reading of the kernel's tables is the one goroutine that the package starts; the pool waits for it
+// when it ends.
+//
+// What a pool leaves behind, the pairs whose peers may still be sending, goes to the next one in a [Memory].
 package portpool
