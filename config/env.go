@@ -12,7 +12,7 @@ const envPrefix = "BERTH_"
 
 // programVariables are BERTH_ variables that are not keys: the client commands' and the tests'.
 var programVariables = [...]string{
-	"BERTH_URL", "BERTH_SECRET", "BERTH_CONFIG", "BERTH_LOG", "BERTH_INTEROP", "BERTH_UPDATE",
+	"BERTH_URL", "BERTH_SECRET", "BERTH_CONFIG", "BERTH_LOG", "BERTH_INTEROP", "BERTH_UPDATE", "BERTH_SOAK",
 }
 
 // serviceVariable matches what Kubernetes and old Docker links put into the environment for a service

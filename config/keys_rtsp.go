@@ -51,12 +51,12 @@ func rtspKeys() []Key {
 		}.key(),
 		spec[int]{
 			name: "rtsp.max_connections", class: Hot, own: true, codec: whole[int](1, 1_000_000, "connections"), def: 10_000,
-			doc:   "Most open RTSP and RTSPS connections; further ones are closed at once.",
+			doc:   "Most open RTSP and RTSPS connections; further ones are refused with 503 or closed.",
 			field: func(c *Config) *int { return &c.RTSP.MaxConnections },
 		}.key(),
 		spec[int]{
 			name: "rtsp.max_sessions_per_ip", class: Hot, own: true, codec: whole[int](1, 1_000_000, "connections"), def: 2_000,
-			doc:   "Most open RTSP and RTSPS connections from one source address; further ones are closed at once.",
+			doc:   "Most open RTSP and RTSPS connections from one source address; further ones are refused with 503 or closed.",
 			field: func(c *Config) *int { return &c.RTSP.MaxSessionsPerIP },
 		}.key(),
 	}

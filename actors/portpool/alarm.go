@@ -139,7 +139,7 @@ func (p *pool) setLevel(ctx actor.Context, now time.Time, refused bool) {
 	if level == LevelNormal {
 		line = a.log.Info()
 	}
-	line.Str("level", string(level)).Str("former", string(former)).Int("percent", percent).Int("leased", counts[ports.Leased]).
+	line.Str("use", string(level)).Str("former", string(former)).Int("percent", percent).Int("leased", counts[ports.Leased]).
 		Int("of", counts.Leasable()).Int("warn_at", a.warnPercent).Msg(m.Text)
 	if p.opts.Notify != nil {
 		ctx.Send(p.opts.Notify, m)
