@@ -26,7 +26,7 @@ type process struct {
 	notify      *notifier
 
 	drained    atomic.Pointer[api.DrainState] // of the drain under way, nil without one
-	poolMemory portpool.Memory // what the last pool left behind for the next
+	poolMemory portpool.Memory                // what the last pool left behind for the next
 
 	identity   atomic.Pointer[identity]
 	engine     atomic.Pointer[api.Engine] // nil while there is none
