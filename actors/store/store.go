@@ -41,7 +41,7 @@ func Props(o Options) *actor.Props {
 	return o.Runtime.Props(func() actor.Actor { return &store{Options: o} })
 }
 
-// store is the actor. It holds what is on disk in decoded form, so that queries never wait for the disk.
+// store is the actor. It holds what is on disk in decoded form, so that queries wait for nothing but the writes that came before them.
 type store struct {
 	Options
 
@@ -59,12 +59,17 @@ type store struct {
 	early   []query // what was asked before the first attempt was over
 	waiting []write // not with the writer yet
 	writing []write // with the writer now
+
+	taken   uint64  // writes so far
+	settled uint64  // those of them that were answered, in order
+	behind  []query // waiting for writes that came before them
 }
 
 // query is a request that only reads.
 type query struct {
-	from *actor.PID
-	msg  any
+	from  *actor.PID
+	msg   any
+	after uint64 // writes that came before it
 }
 
 // write is a change with its asker; apply does to the decoded form what ops do to the file.
@@ -92,7 +97,7 @@ func (s *store) Receive(ctx actor.Context) {
 	case *PutCooling:
 		s.onPutCooling(ctx, m)
 	case *ListProxies, *GetOverrides, *GetCooling, *GetHealth:
-		s.onQuery(ctx, query{ctx.Sender(), m})
+		s.onQuery(ctx, query{ctx.Sender(), m, s.taken})
 	case *jobDone:
 		s.onJobDone(ctx, m)
 	case *retryTick:
@@ -180,6 +185,7 @@ func (s *store) enqueue(ctx actor.Context, w write) {
 		s.done(ctx, w.from, ErrBusy)
 	default:
 		s.waiting = append(s.waiting, w)
+		s.taken++
 		s.pump(ctx)
 	}
 }
@@ -266,10 +272,11 @@ func (s *store) onOpened(ctx actor.Context, m *jobDone) {
 	}
 	s.health.Err = openErr
 	s.opened = true
-	for _, q := range s.early {
-		s.reply(ctx, q)
-	}
+	early := s.early
 	s.early = nil
+	for _, q := range early {
+		s.onQuery(ctx, q)
+	}
 	if !first && !wasLoaded && s.loaded && s.Notify != nil {
 		ctx.Send(s.Notify, &Reopened{Proxies: s.list(), Overrides: maps.Clone(s.overrides)})
 	}
@@ -292,11 +299,17 @@ func (s *store) armRetry(ctx actor.Context) {
 }
 
 func (s *store) onQuery(ctx actor.Context, q query) {
-	if s.opened || len(s.early) >= maxWaiting {
+	_, health := q.msg.(*GetHealth)
+	switch {
+	case len(s.early)+len(s.behind) >= maxWaiting:
 		s.reply(ctx, q)
-		return
+	case !s.opened:
+		s.early = append(s.early, q)
+	case !health && q.after > s.settled:
+		s.behind = append(s.behind, q)
+	default:
+		s.reply(ctx, q)
 	}
-	s.early = append(s.early, q)
 }
 
 func (s *store) reply(ctx actor.Context, q query) {
@@ -339,6 +352,11 @@ func (s *store) answer(ctx actor.Context, writes []write, err error) {
 			w.apply()
 		}
 		s.done(ctx, w.from, err)
+	}
+	s.settled += uint64(len(writes))
+	for len(s.behind) > 0 && s.behind[0].after <= s.settled {
+		s.reply(ctx, s.behind[0])
+		s.behind = s.behind[1:]
 	}
 }
 
