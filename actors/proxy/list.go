@@ -70,19 +70,25 @@ func (a *registry) onList(ctx actor.Context, m *ListProxies) {
 	if g.asker == nil {
 		return
 	}
-	for key, e := range a.entries {
-		if snap := e.picture.Load(); snap != nil && (m.Key == "" || m.Key == key) {
-			g.found = append(g.found, *snap)
-		}
-	}
-	if len(g.found) == 0 {
+	if g.found = a.pictures(m.Key); len(g.found) == 0 {
 		ctx.Respond(&Proxies{})
 		return
 	}
-	slices.SortFunc(g.found, func(a, b Snapshot) int { return strings.Compare(a.Key, b.Key) })
 	if m.Key != "" {
 		k := g.found[0].Stream
 		g.filter = streams.Filter{VHost: k.VHost, App: k.App, Stream: k.Stream}
 	}
 	ctx.Spawn(a.opts.Runtime.Props(func() actor.Actor { return g }))
+}
+
+// pictures are the proxies' own views of themselves, in key order: of all, or of the one with that key.
+func (a *registry) pictures(wanted string) []Snapshot {
+	var found []Snapshot
+	for key, e := range a.entries {
+		if snap := e.picture.Load(); snap != nil && (wanted == "" || wanted == key) {
+			found = append(found, *snap)
+		}
+	}
+	slices.SortFunc(found, func(a, b Snapshot) int { return strings.Compare(a.Key, b.Key) })
+	return found
 }

@@ -72,6 +72,10 @@ func newRegistry(opts Options) *registry {
 }
 
 func (a *registry) Receive(ctx actor.Context) {
+	if a.ending {
+		a.receiveEnding(ctx)
+		return
+	}
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.restore(ctx, a.opts.Restore)
@@ -246,8 +250,8 @@ func (a *registry) spawn(ctx actor.Context, e *entry) {
 
 func (a *registry) onTerminated(ctx actor.Context, who *actor.PID) {
 	e := a.byPID[who.Id]
-	if e == nil || a.ending {
-		return // one that wrote or gathered, or everything ends
+	if e == nil {
+		return // one that wrote or gathered
 	}
 	delete(a.byPID, who.Id)
 	e.pid = nil
@@ -309,6 +313,20 @@ func (a *registry) answerRemovers(ctx actor.Context, e *entry, err error) {
 		ctx.Send(from, &ProxyRemoved{Found: true, Err: err})
 	}
 	e.removers = nil
+}
+
+// receiveEnding handles what comes after Stopping, while the children end. Nothing may be spawned any more: such a child would not be asked to end, and this actor would wait for it for ever.
+func (a *registry) receiveEnding(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *AddProxy:
+		ctx.Respond(&ProxyAdded{Key: m.Definition.Key.String(), Err: ErrInterrupted})
+	case *RemoveProxy:
+		ctx.Respond(&ProxyRemoved{Found: a.entries[m.Key] != nil, Err: errStopped})
+	case *ListProxies:
+		ctx.Respond(&Proxies{Proxies: a.pictures(m.Key)})
+	case *actors.ConfigChanged:
+		ctx.Respond(&actors.ConfigTaken{Owner: "proxies"})
+	}
 }
 
 // release answers everyone who waits; the proxies end as children do.
