@@ -101,7 +101,7 @@ func (a *server) armReport(ctx actor.Context) {
 }
 
 func (a *server) onReport(ctx actor.Context, m *reportTick) {
-	if m.incarnation != a.incarnation {
+	if m.incarnation != a.incarnation || a.released {
 		return
 	}
 	if n := a.gate.refusals(); n != a.reported {
@@ -114,8 +114,8 @@ func (a *server) onReport(ctx actor.Context, m *reportTick) {
 }
 
 func (a *server) onAccepted(ctx actor.Context, m *accepted) {
-	if m.incarnation != a.incarnation {
-		return // the former instance's gate has closed it
+	if m.incarnation != a.incarnation || a.released {
+		return // the gate, of the former instance or ours, has closed it; and a session that began after Stopping would not be asked to end
 	}
 	peer := addrPort(m.conn.RemoteAddr())
 	// The first 20 characters, 100 random bits, are the Session header's; the rest makes the public id unlike any other's.
