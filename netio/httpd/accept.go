@@ -1,6 +1,8 @@
 package httpd
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -114,11 +116,29 @@ func (s *Server) refuseLocked(l Listener, nc net.Conn) {
 	})
 }
 
+// maxAsked bounds what is read of a newcomer's request before it is told 503.
+const maxAsked = 16 << 10
+
+// hasAsked reads to the end of a request's header. A client that is answered before it has asked takes the reply for a fault of the connection and reports that instead.
+func hasAsked(nc net.Conn) bool {
+	lines := bufio.NewReader(io.LimitReader(nc, maxAsked))
+	for {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull): // a long line goes on
+		case err != nil:
+			return false
+		case len(bytes.TrimRight(line, "\r\n")) == 0:
+			return true
+		}
+	}
+}
+
 // sayFull writes the 503 and reads on until the client has seen it: closing at once would reset the connection under the reply.
 func sayFull(nc net.Conn) {
 	const body = "too many connections; try again in a second (limits.http_connections)\n"
 	const reply = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "
-	if nc.SetDeadline(time.Now().Add(refuseTimeout)) != nil {
+	if nc.SetDeadline(time.Now().Add(refuseTimeout)) != nil || !hasAsked(nc) {
 		return
 	}
 	if _, err := io.WriteString(nc, reply+strconv.Itoa(len(body))+"\r\n\r\n"+body); err != nil {

@@ -203,6 +203,9 @@ func TestFullServerRefusesAndIdleConnectionsMakeRoom(t *testing.T) {
 		}),
 		Limits: httpd.Limits{Connections: 2, KeepAlive: time.Hour},
 	})
+	var once sync.Once
+	let := func() { once.Do(func() { close(release) }) }
+	t.Cleanup(let) // before the server's: a handler that is held would keep it from closing
 	var holding sync.WaitGroup
 	hold := func(c *http.Client) {
 		holding.Go(func() {
@@ -228,7 +231,7 @@ func TestFullServerRefusesAndIdleConnectionsMakeRoom(t *testing.T) {
 	require.Equal(t, "1", resp.Header.Get("Retry-After"))
 	require.Contains(t, body, "limits.http_connections")
 	require.EqualValues(t, 1, s.Stats().Refused)
-	close(release)
+	let()
 	holding.Wait()
 }
 
