@@ -35,12 +35,14 @@ func (w *writeActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		// What is queued in a store that fails is dropped without a word: only its end tells.
-		ctx.Watch(w.store)
+		actors.WatchOutliving(ctx, w.store)
 		ctx.Request(w.store, w.request)
 	case *store.Done:
 		w.finish(ctx, m.Err)
 	case *actor.Terminated, *actor.DeadLetterResponse:
 		w.finish(ctx, errStoreFailed)
+	case *actor.Stopping:
+		ctx.Unwatch(w.store)
 	}
 }
 
