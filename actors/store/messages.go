@@ -1,6 +1,7 @@
 package store
 
 import (
+	"net/netip"
 	"time"
 
 	"berth/actors/portpool"
@@ -37,6 +38,89 @@ type ListProxies struct{}
 type Proxies struct {
 	Proxies []Proxy
 	Err     error // why the definitions could not be read; more may come with [Reopened]
+}
+
+// Receiver is the definition of an RTP receiver, as openRtpServer gave it.
+type Receiver struct {
+	Key       media.StreamKey `json:"key"`
+	Port      uint16          `json:"port"`     // as asked for; 0 = any of the pool
+	TCPMode   int             `json:"tcp_mode"` // 0 UDP, 1 UDP and TCP passive, 2 TCP active
+	ReusePort bool            `json:"re_use_port"`
+	SSRC      uint32          `json:"ssrc"`       // 0 = any; as changed last
+	OnlyTrack int             `json:"only_track"` // 0 both, 1 audio, 2 video
+	LocalIP   netip.Addr      `json:"local_ip"`   // zero = pool.bind
+	Multiplex bool            `json:"multiplex"`  // openRtpServerMultiplex: many streams, each named by its SSRC
+	Host      string          `json:"host"`       // of a TCP active one: where it was connected to last; "" before
+	HostPort  uint16          `json:"host_port"`
+	Leased    uint16          `json:"leased"` // the even port that it has, asked for again after a restart; 0 when it is not the pool's
+	Created   time.Time       `json:"created"`
+}
+
+// PutReceiver stores a definition, DeleteReceiver removes one. Both are answered with [Done] after they are on disk, when they were sent as requests. What is put and deleted before
+// the disk was reached costs no write.
+type (
+	PutReceiver    struct{ Receiver Receiver }
+	DeleteReceiver struct{ Key media.StreamKey }
+)
+
+// ListReceivers asks for all definitions; answered with [Receivers].
+type ListReceivers struct{}
+
+// Receivers answers [ListReceivers], in key order. The definitions are shared: read them only.
+type Receivers struct {
+	Receivers []Receiver
+	Err       error
+}
+
+// Sender is the definition of an RTP sender, as the startSendRtp family gave it.
+type Sender struct {
+	Stream      media.StreamKey `json:"stream"`
+	SSRC        string          `json:"ssrc"`    // decimal, as the API gave it; the sender's name together with Stream
+	Mode        SenderMode      `json:"mode"`    //
+	UDP         bool            `json:"udp"`     // else TCP
+	Host        string          `json:"host"`    // of an active one
+	Port        uint16          `json:"port"`    // of an active one
+	LocalPort   uint16          `json:"local"`   // as asked for; 0 = any of the pool (UDP, passive TCP) or of the system (active TCP)
+	PayloadType uint8           `json:"pt"`      //
+	Form        int             `json:"form"`    // 0 elementary stream, 1 PS, 2 TS
+	OnlyAudio   bool            `json:"audio"`   //
+	RTCPTimeout bool            `json:"rtcp"`    // UDP: ends without a receiver report for 30 s
+	Receive     string          `json:"receive"` // recv_stream_id: also receive on the socket, into this stream; for a talk the receiver whose socket is used
+	Several     bool            `json:"several"` // ssrc_multi_send: others with the same SSRC stay
+	CloseDelay  time.Duration   `json:"close_delay"`
+	HoldSource  bool            `json:"hold_source"` // enable_origin_recv_limit
+	Leased      uint16          `json:"leased"`      // the even port that it has, asked for again after a restart; 0 when it is not the pool's
+	Created     time.Time       `json:"created"`
+}
+
+// SenderMode says who opens the way of a sender.
+type SenderMode string
+
+// The modes of a sender.
+const (
+	SendActive  SenderMode = "active"  // startSendRtp: to a known address
+	SendPassive SenderMode = "passive" // startSendRtpPassive: to whoever comes first
+	SendTalk    SenderMode = "talk"    // startSendRtpTalk: over the socket on which a device pushes
+)
+
+// PutSender stores a definition, DeleteSender removes one. As with receivers.
+type (
+	PutSender    struct{ Sender Sender }
+	DeleteSender struct {
+		Stream media.StreamKey
+		SSRC   string
+		Port   uint16 // Host and Port tell apart those that share an SSRC (Several); zero values otherwise
+		Host   string
+	}
+)
+
+// ListSenders asks for all definitions; answered with [Senders].
+type ListSenders struct{}
+
+// Senders answers [ListSenders], in order of stream and SSRC. The definitions are shared: read them only.
+type Senders struct {
+	Senders []Sender
+	Err     error
 }
 
 // PutOverrides sets runtime configuration overrides; a nil value drops one. Answered with [Done] after it is on disk.
