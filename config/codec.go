@@ -66,6 +66,13 @@ func tcpPort() codec[uint16] {
 	return c
 }
 
+// mediaPort is tcpPort for a port that is opened over UDP too.
+func mediaPort() codec[uint16] {
+	c := tcpPort()
+	c.kind = "UDP and TCP port"
+	return c
+}
+
 // ticks reads whole numbers of unit (a millisecond or a second, as ZLMediaKit's key says) into a duration.
 func ticks(lo, hi int64, unit time.Duration) codec[time.Duration] {
 	name := "seconds"

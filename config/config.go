@@ -13,6 +13,7 @@ type Config struct {
 	Protocol Protocol
 	HTTP     HTTP
 	RTSP     RTSP
+	RTP      RTP
 	RTPProxy RTPProxy
 	Pool     Pool
 	Hook     Hook
@@ -55,6 +56,14 @@ type General struct {
 	MergeWrite time.Duration
 	// ListenIP is the local address of all listeners; the unspecified IPv6 address serves IPv4 too.
 	ListenIP netip.Addr
+	// WaitTrackReady is how long a pushed stream waits for what its tracks need.
+	WaitTrackReady time.Duration
+	// WaitAddTrack is how long a pushed stream with one track waits for a second one.
+	WaitAddTrack time.Duration
+	// WaitAudioData is how long a pushed stream waits for announced sound.
+	WaitAudioData time.Duration
+	// UnreadyFrames bounds the frames of a track that are kept during these waits.
+	UnreadyFrames int
 }
 
 // Protocol is the [protocol] section: defaults of every new stream.
@@ -109,10 +118,34 @@ type RTSP struct {
 	MaxSessionsPerIP int
 }
 
-// RTPProxy is the [rtp_proxy] section.
+// RTP is the [rtp] section: RTP packets that are made here.
+type RTP struct {
+	// VideoMTU bounds the payload of a packet of video, in bytes.
+	VideoMTU int
+	// AudioMTU bounds the payload of a packet of sound, in bytes.
+	AudioMTU int
+}
+
+// RTPProxy is the [rtp_proxy] section: the range of the port pool, and RTP that is pushed and sent without a session protocol.
 type RTPProxy struct {
+	// Port is the UDP and TCP port that any number of devices share; 0 is off.
+	Port uint16
 	// PortRange is what the port pool leases from.
 	PortRange PortRange
+	// Timeout is how long a receiver may take in no frame.
+	Timeout time.Duration
+	// RelearnAfter is how long a device must be silent before another address may take its place.
+	RelearnAfter time.Duration
+	// MaxDevices bounds the devices on one shared port.
+	MaxDevices int
+	// ParseOnDemand leaves RTP unparsed while nobody watches.
+	ParseOnDemand bool
+	// H264PT, H265PT, PSPT and OpusPT are the payload types by which devices name what they send.
+	H264PT, H265PT, PSPT, OpusPT int
+	// G711Packet is how much sound a sender puts into a packet of G.711.
+	G711Packet time.Duration
+	// UDPBuffer is the receive buffer asked for each UDP socket of a receiver.
+	UDPBuffer Bytes
 }
 
 // Pool is the [pool] section: how the port pool treats its range.
@@ -147,12 +180,21 @@ type Hook struct {
 	RetryDelay time.Duration
 	// OnPortPoolAlarm is where a change of the port pool's alarm level is posted to; empty is off.
 	OnPortPoolAlarm string
+	// OnRTPServerTimeout is where the end of a silent RTP receiver is posted to; empty is off.
+	OnRTPServerTimeout string
+	// OnSendRTPStopped is where the end of an RTP sender is posted to; empty is off.
+	OnSendRTPStopped string
 }
 
 // URL returns where the hook of that name goes; empty when it is off or this version has no such hook.
 func (h Hook) URL(name string) string {
-	if name == "on_port_pool_alarm" {
+	switch name {
+	case "on_port_pool_alarm":
 		return h.OnPortPoolAlarm
+	case "on_rtp_server_timeout":
+		return h.OnRTPServerTimeout
+	case "on_send_rtp_stopped":
+		return h.OnSendRTPStopped
 	}
 	return ""
 }

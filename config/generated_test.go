@@ -43,7 +43,7 @@ func TestSampleLoadsAndChangesNothing(t *testing.T) {
 }
 
 func TestSampleWithEveryKeyUncommentedIsTheDefault(t *testing.T) {
-	text := regexp.MustCompile(`(?m)^#([a-zA-Z_]+ = )`).ReplaceAllString(Sample(), "$1")
+	text := regexp.MustCompile(`(?m)^#([a-zA-Z0-9_]+ = )`).ReplaceAllString(Sample(), "$1")
 	file := filepath.Join(t.TempDir(), "all.toml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	c, report, err := Load(Options{File: file, Root: true})

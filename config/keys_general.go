@@ -6,7 +6,7 @@ import (
 )
 
 func generalKeys() []Key {
-	return []Key{
+	return append([]Key{
 		spec[string]{
 			name: "general.mediaServerId", class: Hot, codec: text(128),
 			note:  "a random one, kept in the store",
@@ -39,7 +39,7 @@ func generalKeys() []Key {
 			doc:   "Local address of every listener; :: listens on all addresses, IPv4 included.",
 			field: func(c *Config) *netip.Addr { return &c.General.ListenIP },
 		}.key(),
-	}
+	}, waitKeys()...)
 }
 
 func protocolKeys() []Key {

@@ -29,5 +29,15 @@ func hookKeys() []Key {
 			doc:   "Where to post a change of the port pool's level: normal, high (pool.warn_at), exhausted. Needs hook.enable.",
 			field: func(c *Config) *string { return &c.Hook.OnPortPoolAlarm },
 		}.key(),
+		spec[string]{
+			name: "hook.on_rtp_server_timeout", class: Hot, codec: webAddress(),
+			doc:   "Where to post that an RTP receiver was closed because no media came (rtp_proxy.timeoutSec). Needs hook.enable.",
+			field: func(c *Config) *string { return &c.Hook.OnRTPServerTimeout },
+		}.key(),
+		spec[string]{
+			name: "hook.on_send_rtp_stopped", class: Hot, codec: webAddress(),
+			doc:   "Where to post that an RTP sender ended by itself. Needs hook.enable.",
+			field: func(c *Config) *string { return &c.Hook.OnSendRTPStopped },
+		}.key(),
 	}
 }

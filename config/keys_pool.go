@@ -5,16 +5,6 @@ import (
 	"time"
 )
 
-func rtpProxyKeys() []Key {
-	return []Key{
-		spec[PortRange]{
-			name: "rtp_proxy.port_range", class: Restart, codec: portRange(), def: PortRange{Low: 20000, High: 29999},
-			doc:   "Ports for media over UDP and for RTP receivers, leased in even/odd pairs. The default lies below the usual ephemeral and NodePort ranges.",
-			field: func(c *Config) *PortRange { return &c.RTPProxy.PortRange },
-		}.key(),
-	}
-}
-
 func poolKeys() []Key {
 	return []Key{
 		spec[PortSet]{

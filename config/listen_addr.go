@@ -2,7 +2,7 @@ package config
 
 import "net/netip"
 
-// Listener is one TCP listener that the configuration asks for.
+// Listener is one listening port that the configuration asks for.
 type Listener struct {
 	// Key is the key that holds the port.
 	Key string
@@ -10,13 +10,15 @@ type Listener struct {
 	Port uint16
 	// TLS says that connections begin with a TLS handshake.
 	TLS bool
+	// UDP says that the port is opened over UDP too; over TCP it always is.
+	UDP bool
 	// Addr is the address to bind: General.ListenIP and Port.
 	Addr netip.AddrPort
 }
 
 // listenerKeys names the keys of all listeners, in the order of configuredListeners.
 func listenerKeys() []string {
-	return []string{"http.port", "http.sslport", "rtsp.port", "rtsp.sslport"}
+	return []string{"http.port", "http.sslport", "rtsp.port", "rtsp.sslport", "rtp_proxy.port"}
 }
 
 // configuredListeners returns every listener, the ones that are off included.
@@ -26,6 +28,7 @@ func (c *Config) configuredListeners() []Listener {
 		{Port: c.HTTP.SSLPort, TLS: true},
 		{Port: c.RTSP.Port},
 		{Port: c.RTSP.SSLPort, TLS: true},
+		{Port: c.RTPProxy.Port, UDP: true},
 	}
 	for i, key := range listenerKeys() {
 		list[i].Key = key

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -317,12 +318,14 @@ func TestSecretsNeeded(t *testing.T) {
 func TestListeners(t *testing.T) {
 	c, _, err := Load(Options{Root: true, Set: []string{"http.sslport=8443", "rtsp.sslport=322", "rtsp.port=0", "general.listen_ip=127.0.0.1"}})
 	require.NoError(t, err)
-	require.Len(t, c.Listeners(), 1)
-	require.Equal(t, "127.0.0.1:8080", c.Listeners()[0].Addr.String())
+	require.Equal(t, []Listener{
+		{Key: "http.port", Port: 8080, Addr: netip.MustParseAddrPort("127.0.0.1:8080")},
+		{Key: "rtp_proxy.port", Port: 10000, UDP: true, Addr: netip.MustParseAddrPort("127.0.0.1:10000")},
+	}, c.Listeners())
 	require.Equal(t, "127.0.0.1", c.PoolBind().String())
 
 	c, report, err := Load(Options{Root: true, Set: []string{
-		"http.sslport=8443", "tls.cert_file=c.pem", "tls.key_file=k.pem", "pool.bind=::1",
+		"http.sslport=8443", "tls.cert_file=c.pem", "tls.key_file=k.pem", "pool.bind=::1", "rtp_proxy.port=0",
 	}})
 	require.NoError(t, err)
 	require.Empty(t, report.Warnings)

@@ -98,7 +98,7 @@ func (s spec[T]) key() Key {
 // shared: callers inside the package must not change it.
 var registry = sync.OnceValue(func() []Key {
 	return slices.Concat(
-		apiKeys(), generalKeys(), protocolKeys(), httpKeys(), rtspKeys(), rtpProxyKeys(), poolKeys(),
+		apiKeys(), generalKeys(), protocolKeys(), httpKeys(), rtspKeys(), rtpKeys(), rtpProxyKeys(), poolKeys(),
 		proxyKeys(), streamKeys(), hookKeys(), logKeys(), stateKeys(), tlsKeys(), observeKeys(), limitsKeys(),
 	)
 })

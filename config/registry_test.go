@@ -10,7 +10,7 @@ import (
 )
 
 func TestEveryKeyIsDescribed(t *testing.T) {
-	names := regexp.MustCompile(`^[a-z_]+\.[a-zA-Z_]+$`)
+	names := regexp.MustCompile(`^[a-z_]+\.[a-zA-Z][a-zA-Z0-9_]*$`)
 	folded, variables := map[string]string{}, map[string]string{}
 	for _, k := range Keys() {
 		require.Regexp(t, names, k.Name)

@@ -15,19 +15,18 @@ func unservedSections() map[string]string {
 		"protocol": "modify_stamp add_mute_audio paced_sender_ms enable_hls enable_hls_fmp4 enable_mp4 enable_rtsp enable_rtmp " +
 			"enable_ts enable_fmp4 mp4_as_player mp4_max_second mp4_save_path hls_save_path hls_demand rtsp_demand rtmp_demand " +
 			"ts_demand fmp4_demand",
-		"general": "flowThreshold resetWhenRePlay wait_track_ready_ms wait_audio_track_data_ms wait_add_track_ms " +
-			"unready_frame_cache broadcast_player_count_changed check_nvidia_dev enable_ffmpeg_log",
-		"hls": "fileBufSize segDur segNum segDelay segRetain broadcastRecordTs deleteDelaySec segKeep fastRegister fmp4SegExt",
+		"general": "flowThreshold resetWhenRePlay broadcast_player_count_changed check_nvidia_dev enable_ffmpeg_log",
+		"hls":     "fileBufSize segDur segNum segDelay segRetain broadcastRecordTs deleteDelaySec segKeep fastRegister fmp4SegExt",
 		"hook": "on_flow_report on_http_access on_play on_publish on_record_mp4 on_record_ts on_rtsp_auth on_rtsp_realm " +
-			"on_shell_login on_stream_changed on_stream_none_reader on_stream_not_found on_send_rtp_stopped on_rtp_server_timeout " +
+			"on_shell_login on_stream_changed on_stream_none_reader on_stream_not_found " +
 			"on_server_exited on_server_started on_server_keepalive stream_changed_schemas alive_interval",
 		"cluster":   "origin_url timeout_sec retry_count",
 		"http":      "charSet maxUploadSize notFound rootPath sendBufSize dirMenu virtualPath forbidCacheSuffix forwarded_ip_header",
 		"multicast": "addrMin addrMax udpTTL",
 		"record":    "appName fileBufSize sampleMS fastStart fileRepeat enableFmp4",
 		"rtmp":      "handshakeSecond keepAliveSecond port sslport directProxy enhanced",
-		"rtp":       "audioMtuSize videoMtuSize rtpMaxSize lowLatency h264_stap_a",
-		"rtp_proxy": "dumpDir port timeoutSec h264_pt h265_pt ps_pt opus_pt gop_cache rtp_g711_dur_ms udp_recv_socket_buffer merge_frame",
+		"rtp":       "rtpMaxSize lowLatency h264_stap_a",
+		"rtp_proxy": "dumpDir gop_cache merge_frame",
 		"rtc": "port tcpPort icePort iceTcpPort signalingPort signalingSslPort port_range enableTurn iceUfrag icePwd " +
 			"iceTransportPolicy timeoutSec externIP interfaces rembBitRate start_bitrate max_bitrate min_bitrate preferredCodecA " +
 			"preferredCodecV maxRtpCacheMS maxRtpCacheSize nackMaxSize nackMaxMS nackMaxCount nackIntervalRatio nackRtpSize " +
