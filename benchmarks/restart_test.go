@@ -79,7 +79,7 @@ func startServer(b *testing.B) *served {
 		s.ended <- supervisor.Run(ctx, supervisor.Options{
 			LogOutput: io.Discard, Version: "bench", Env: os.Environ(),
 			Set: []string{
-				"general.listen_ip=127.0.0.1", "http.port=" + freePort(b), "rtsp.port=" + freePort(b), "rtp_proxy.port_range=20000-29999",
+				"general.listen_ip=127.0.0.1", "http.port=" + freePort(b), "rtsp.port=" + freePort(b), "rtp_proxy.port=0", "rtp_proxy.port_range=20000-29999",
 				"state.dir=" + b.TempDir(), "log.level=error",
 			},
 			Ready: func(r supervisor.Ready) { ready <- r },

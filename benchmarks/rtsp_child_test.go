@@ -54,7 +54,7 @@ func serveChild(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); end() }()
 	set := []string{
-		"general.listen_ip=127.0.0.1", "http.port=" + freePort(t), "rtsp.port=" + freePort(t), "state.dir=" + t.TempDir(), "log.level=error",
+		"general.listen_ip=127.0.0.1", "http.port=" + freePort(t), "rtsp.port=" + freePort(t), "rtp_proxy.port=0", "state.dir=" + t.TempDir(), "log.level=error",
 		"rtsp.max_connections=100000", "rtsp.max_sessions_per_ip=100000", "rtsp.keepAliveSecond=3600",
 	}
 	require.NoError(t, supervisor.Run(ctx, supervisor.Options{

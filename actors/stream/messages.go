@@ -28,6 +28,7 @@ type OriginType int
 const (
 	OriginUnknown  OriginType = 0
 	OriginRTSPPush OriginType = 2
+	OriginRTPPush  OriginType = 3
 	OriginPull     OriginType = 4
 )
 
@@ -36,6 +37,8 @@ func (t OriginType) String() string {
 	switch t {
 	case OriginRTSPPush:
 		return "rtsp_push"
+	case OriginRTPPush:
+		return "rtp_push"
 	case OriginPull:
 		return "pull"
 	}

@@ -16,6 +16,7 @@ func HostDemand(cfg *config.Config) hostcheck.Demand {
 		Range: ports.Range(cfg.RTPProxy.PortRange), Excluded: ports.NewSet(excluded...),
 		Bind: cfg.PoolBind(), ListenIP: cfg.General.ListenIP,
 		Connections: cfg.RTSP.MaxConnections + cfg.Limits.HTTPConnections, StateDir: cfg.State.Dir,
+		UDPBuffer: int(cfg.RTPProxy.UDPBuffer),
 	}
 	for _, l := range cfg.Listeners() {
 		d.Listeners = append(d.Listeners, hostcheck.Listener{Key: l.Key, Port: l.Port})

@@ -18,8 +18,9 @@ func TestHostDemandIsWhatTheConfigurationSays(t *testing.T) {
 	d := HostDemand(cfg)
 	require.Equal(t, ports.Range{Low: 20000, High: 29999}, d.Range)
 	require.Equal(t, cfg.General.ListenIP, d.Bind, "pool.bind is empty")
-	require.Equal(t, []hostcheck.Listener{{Key: "http.port", Port: 8080}, {Key: "rtsp.port", Port: 8554}}, d.Listeners)
+	require.Equal(t, []hostcheck.Listener{{Key: "http.port", Port: 8080}, {Key: "rtsp.port", Port: 8554}, {Key: "rtp_proxy.port", Port: 10000}}, d.Listeners)
 	require.Equal(t, 14_096, d.Connections)
+	require.Equal(t, 4<<20, d.UDPBuffer)
 
 	cfg.Pool.Bind = netip.MustParseAddr("192.0.2.1")
 	cfg.Pool.Exclude = config.PortSet{{Low: 20004, High: 20005}, {Low: 20000, High: 20000}}
@@ -34,6 +35,6 @@ func TestTheHostsFaultsAreLoggedAsWarnings(t *testing.T) {
 	host := hostcheck.Host{OpenFiles: func() (uint64, error) { return 100, nil }}
 	warnAboutHost(p, config.Default(), host)
 	require.Contains(t, log.String(), `"level":"warn","check":"open-files","severity":"fail","cure":[`)
-	require.Contains(t, log.String(), `"message":"100 files may be open, and the pool alone needs 10066`)
+	require.Contains(t, log.String(), `"message":"100 files may be open, and the pool alone needs 10067`)
 	require.NotContains(t, log.String(), `"check":"range"`, "what is well is not logged")
 }

@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 
 	"berth/config"
 	"berth/netio/tcp"
+	"berth/netio/udp"
 )
 
 // door names one of the process's listening sockets.
@@ -16,6 +18,7 @@ const (
 	doorHTTPS door = "https"
 	doorRTSP  door = "rtsp"
 	doorRTSPS door = "rtsps"
+	doorRTP   door = "rtp" // the port that devices share, over TCP and UDP
 )
 
 // doors are the listening sockets of one configuration. The value is never changed after it was built; a full restart derives the next one with [doors.next].
@@ -24,6 +27,30 @@ type doors map[door]opening
 type opening struct {
 	want   netip.AddrPort // as configured; port 0 means that the kernel chose
 	socket *tcp.Listener
+	udp    *net.UDPConn // of doorRTP, nil of the others
+}
+
+// openDoor opens what a door consists of, all or nothing.
+func openDoor(name door, addr netip.AddrPort) (opening, error) {
+	socket, err := tcp.Listen(addr)
+	if err != nil {
+		return opening{}, err
+	}
+	o := opening{want: addr, socket: socket}
+	if name == doorRTP {
+		if o.udp, err = udp.Bind(addr.Addr(), addr.Port(), udp.Options{}); err != nil {
+			_ = socket.Close()
+			return opening{}, &net.OpError{Op: "listen", Net: "udp", Addr: net.UDPAddrFromAddrPort(addr), Err: err}
+		}
+	}
+	return o, nil
+}
+
+func (o opening) close() {
+	_ = o.socket.Close()
+	if o.udp != nil {
+		_ = o.udp.Close()
+	}
 }
 
 // wanted returns the address of each door that cfg opens.
@@ -36,6 +63,7 @@ func wanted(cfg *config.Config) map[door]netip.AddrPort {
 	}
 	add(doorHTTP, cfg.HTTP.Port)
 	add(doorRTSP, cfg.RTSP.Port)
+	add(doorRTP, cfg.RTPProxy.Port)
 	if cfg.TLS.CertFile != "" {
 		add(doorHTTPS, cfg.HTTP.SSLPort)
 		add(doorRTSPS, cfg.RTSP.SSLPort)
@@ -52,13 +80,12 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 			out[name] = have
 			continue
 		}
-		socket, err := tcp.Listen(addr)
+		o, err := openDoor(name, addr)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		out[name] = opening{want: addr, socket: socket}
-		opened[name] = out[name]
+		out[name], opened[name] = o, o
 	}
 	if len(errs) > 0 {
 		opened.close()
@@ -71,7 +98,7 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 func (d doors) closeExcept(keep doors) {
 	for name, have := range d {
 		if keep[name].socket != have.socket {
-			_ = have.socket.Close()
+			have.close()
 		}
 	}
 }
@@ -86,7 +113,7 @@ func (d doors) addr(name door) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// ports returns the TCP ports of all doors, for the pool to leave out.
+// ports returns the ports of all doors, for the pool to leave out.
 func (d doors) ports() []uint16 {
 	var out []uint16
 	for name := range d {

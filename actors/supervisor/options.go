@@ -33,6 +33,7 @@ type faults struct {
 // Ready tells a program what it needs to know of a running server.
 type Ready struct {
 	HTTP, HTTPS, RTSP, RTSPS netip.AddrPort // zero when the listener is off
+	RTP                      netip.AddrPort // of rtp_proxy.port, over TCP and UDP; zero when it is off
 	Secret                   string         // of the API
 	Config                   *config.Config
 }

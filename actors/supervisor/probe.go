@@ -70,6 +70,8 @@ func doorKeys(name door) []string {
 		return []string{"http.sslport", "general.listen_ip", "tls.cert_file", "tls.key_file"}
 	case doorRTSP:
 		return []string{"rtsp.port", "general.listen_ip"}
+	case doorRTP:
+		return []string{"rtp_proxy.port", "general.listen_ip"}
 	default:
 		return []string{"rtsp.sslport", "general.listen_ip", "tls.cert_file", "tls.key_file"}
 	}
@@ -84,12 +86,12 @@ func (b *prober) doors() {
 			b.tell(false, fmt.Sprintf("%s is open already for %s", addr, name), doorKeys(name)...)
 			continue
 		}
-		socket, err := tcp.Listen(addr)
+		o, err := openDoor(name, addr)
 		if err != nil {
 			b.tell(true, err.Error()+b.heldByUs(addr), doorKeys(name)...)
 			continue
 		}
-		_ = socket.Close()
+		o.close()
 		b.tell(false, fmt.Sprintf("%s can be opened for %s", addr, name), doorKeys(name)...)
 	}
 }

@@ -74,6 +74,7 @@ func (p *process) ready(plan *plan, status string) {
 	p.opts.Ready(Ready{
 		HTTP: plan.doors.addr(doorHTTP), HTTPS: plan.doors.addr(doorHTTPS),
 		RTSP: plan.doors.addr(doorRTSP), RTSPS: plan.doors.addr(doorRTSPS),
+		RTP:    plan.doors.addr(doorRTP),
 		Secret: p.secret(plan.config), Config: plan.config,
 	})
 }

@@ -54,6 +54,7 @@ func newServer(t *testing.T, pairs int) *server {
 			"general.listen_ip":     `"127.0.0.1"`,
 			"http.port":             strconv.Itoa(freePort(t)),
 			"rtsp.port":             strconv.Itoa(freePort(t)),
+			"rtp_proxy.port":        "0",
 			"rtp_proxy.port_range":  fmt.Sprintf(`"%d-%d"`, low, low+2*pairs-1),
 			"state.dir":             strconv.Quote(filepath.Join(dir, "state")),
 			"log.level":             `"warn"`,

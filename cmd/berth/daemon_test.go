@@ -178,6 +178,7 @@ func newDaemon(t *testing.T, pairs int) *daemon {
 	d.keys = map[string]string{
 		"general.listen_ip": `"127.0.0.1"`, "http.port": fmt.Sprint(web), "rtsp.port": fmt.Sprint(rtsp), "state.dir": fmt.Sprintf("%q", d.state),
 		"api.secret": fmt.Sprintf("%q", d.secret), "rtp_proxy.port_range": fmt.Sprintf("%q", pool.String()),
+		"rtp_proxy.port": "0",
 	}
 	d.write()
 	return d

@@ -121,6 +121,7 @@ func demoSettings(dir, level string) ([]string, error) {
 		"general.listen_ip=127.0.0.1",
 		"rtsp.port=" + strconv.Itoa(rtsp),
 		"http.port=" + strconv.Itoa(web),
+		"rtp_proxy.port=0", // so that a demo can run beside a server
 		"state.dir=" + dir,
 		"log.level=" + level,
 	}, nil

@@ -71,7 +71,7 @@ func (p *program) serve(ctx context.Context, opts supervisor.Options) error {
 func listenCure(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return " (another program listens there: stop it, or choose another http.port or rtsp.port)"
+		return " (another program listens there: stop it, or choose another http.port, rtsp.port or rtp_proxy.port)"
 	case errors.Is(err, syscall.EACCES):
 		return " (ports below 1024 need a privilege: choose a higher http.port or rtsp.port, or grant CAP_NET_BIND_SERVICE)"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -37,6 +37,8 @@ type Hub struct {
 	reporting   bool // sender reports are being made
 	clock       sourceClock
 	wakers      []Waker
+
+	watched atomic.Int32 // len(wakers), for those who do not hold the lock
 }
 
 // New makes a hub for tracks; those beyond the 64th are ignored. The slice must not be changed afterwards.
@@ -171,6 +173,7 @@ func (h *Hub) Subscribe(w Waker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.wakers = append(h.wakers, w)
+	h.watched.Add(1)
 }
 
 // Unsubscribe removes a waker once. After it returns the waker is not called any more.
@@ -179,6 +182,7 @@ func (h *Hub) Unsubscribe(w Waker) {
 	defer h.mu.Unlock()
 	if i := slices.Index(h.wakers, w); i >= 0 {
 		h.wakers = slices.Delete(h.wakers, i, i+1)
+		h.watched.Add(-1)
 	}
 }
 

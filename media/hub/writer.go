@@ -218,6 +218,9 @@ func (w *Writer) Flush(now time.Time) {
 	}
 }
 
+// Watched reports whether anybody hears of what is published, which is whether a [Waker] is subscribed. It costs a publisher next to nothing to ask before each packet.
+func (w *Writer) Watched() bool { return w.hub.watched.Load() > 0 }
+
 // Close ends this publisher's role; readers stay. What it has not finished is published. It may be called again and after a newer Attach.
 func (w *Writer) Close() {
 	w.hub.mu.Lock()

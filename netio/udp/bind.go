@@ -35,6 +35,11 @@ func BindPair(addr netip.Addr, port uint16, opts Options) (rtp, rtcp *net.UDPCon
 	return rtp, rtcp, nil
 }
 
+// Bind binds one port that is no part of a pair: a socket that outlives the pool, or a port outside its range. Port 0 lets the kernel choose. Addresses and errors are as with [BindPair].
+func Bind(addr netip.Addr, port uint16, opts Options) (*net.UDPConn, error) {
+	return bind(addr, port, opts)
+}
+
 // ListenTCP binds a TCP listener; addresses and errors are as with [BindPair].
 func ListenTCP(addr netip.Addr, port uint16) (*net.TCPListener, error) {
 	return withFallback("tcp", addr, port, func(network string, local netip.AddrPort) (*net.TCPListener, error) {
