@@ -107,7 +107,7 @@ func (f *Framer) confirm(b []byte, size int, k Framing, ssrc uint32) (int, sight
 	for hop := 1; hop < confirmHops; hop++ {
 		rest := b[end:]
 		switch {
-		case len(rest) == 0 && hop == 1 && (f.known(ssrc) || f.seen == 0 && !f.lost):
+		case len(rest) == 0 && (f.known(ssrc) || f.seen == 0 && !f.lost):
 			return size, sightPacket
 		case !plausible(rest, k):
 			return 0, sightNothing

@@ -90,6 +90,8 @@ func TestPacketsComeOutWhereverTheyAreCut(t *testing.T) {
 				size := rapid.OneOf(rapid.IntRange(0, 40), rapid.IntRange(1300, 1500), rapid.IntRange(0, maxPacket-rtpHeaderSize)).Draw(t, "size")
 				pkts = append(pkts, rtpPacket(ssrc, uint16(i), noise(size)))
 			}
+			// A source that is new in the middle of a connection is believed with its second packet.
+			pkts = append(pkts, rtpPacket(ssrcA, 100, nil), rtpPacket(ssrcA, 101, nil))
 			wire := framed(k, pkts...)
 			f := &Framer{}
 			var got [][]byte
