@@ -32,7 +32,7 @@ func (s *store) onPutCooling(ctx actor.Context, m *PutCooling) {
 		s.done(ctx, ctx.Sender(), err)
 		return
 	}
-	s.enqueue(ctx, write{ctx.Sender(), []op{o}, func() { s.cooling = pairs }})
+	s.enqueue(ctx, &change{op: o, apply: func(d *definitions) { d.cooling = pairs }})
 }
 
 // cooling decodes the pairs that were kept; none when they are of another version, since what they are worth is over in a minute.

@@ -30,6 +30,6 @@ func TestCoolingPairsOfAnotherVersionAreNoReasonToStop(t *testing.T) {
 	c := newContents()
 	c[bucketCooling][coolingKey] = []byte(`{"not":"a list"}`)
 	require.Empty(t, c.cooling())
-	_, _, err := c.decode()
+	_, err := c.decode()
 	require.NoError(t, err)
 }

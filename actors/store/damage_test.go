@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -61,6 +62,22 @@ func setSchema(t *testing.T, path, version string) {
 		return tx.Bucket([]byte(bucketMeta)).Put([]byte(schemaKey), []byte(version))
 	}))
 	require.NoError(t, db.Close())
+}
+
+func removeBuckets(path string, names ...string) error {
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range names {
+			if err := tx.DeleteBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, db.Close())
 }
 
 func TestInspectAgreesWithBolt(t *testing.T) {

@@ -57,7 +57,8 @@ type Receiver struct {
 }
 
 // PutReceiver stores a definition, DeleteReceiver removes one. Both are answered with [Done] after they are on disk, when they were sent as requests. What is put and deleted before
-// the disk was reached costs no write.
+// the disk was reached costs no write. Those that were no requests wait a moment (Options.Linger) for company; while the disk cannot be written they are kept and tried again, and
+// they are seen by queries at once.
 type (
 	PutReceiver    struct{ Receiver Receiver }
 	DeleteReceiver struct{ Key media.StreamKey }
@@ -103,7 +104,7 @@ const (
 	SendTalk    SenderMode = "talk"    // startSendRtpTalk: over the socket on which a device pushes
 )
 
-// PutSender stores a definition, DeleteSender removes one. As with receivers.
+// PutSender stores a definition, DeleteSender removes one. As with receivers. A sender is known by its stream and SSRC, those with Several set also by Host and Port.
 type (
 	PutSender    struct{ Sender Sender }
 	DeleteSender struct {
@@ -154,7 +155,9 @@ type Done struct{ Err error }
 // Reopened is sent to Options.Notify when a database that could not be read at start has been opened since: these definitions may not
 // be running yet.
 type Reopened struct {
-	Proxies   []Proxy // in key order
+	Proxies   []Proxy    // in key order
+	Receivers []Receiver // in key order
+	Senders   []Sender   // in order of stream and SSRC
 	Overrides map[string]string
 }
 
@@ -168,4 +171,6 @@ type Health struct {
 	Err     error  // while Durable: why the last write failed, nil after the next good one
 	Moved   string // where a damaged file was set aside, "" if none was
 	Report  string // what was damaged and what was saved, "" if nothing was
+	Waiting int    // changes on their way to the disk, or waiting for one that can be written
+	Dropped uint64 // changes that nobody was told about and that found no room to wait for the disk
 }

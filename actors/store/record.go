@@ -12,10 +12,12 @@ const (
 	bucketProxies   = "proxies"
 	bucketOverrides = "overrides"
 	bucketCooling   = "cooling"
+	bucketReceivers = "receivers"
+	bucketSenders   = "senders"
 )
 
 // recordKinds maps a bucket to its mark in a record. Marks are never reused.
-var recordKinds = map[string]byte{bucketProxies: 'p', bucketOverrides: 'o', bucketCooling: 'c'}
+var recordKinds = map[string]byte{bucketProxies: 'p', bucketOverrides: 'o', bucketCooling: 'c', bucketReceivers: 'r', bucketSenders: 's'}
 
 // Bounds of a record. They keep a caller from filling the disk with one definition, and stand well below those of bbolt.
 const (

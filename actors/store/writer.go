@@ -13,7 +13,7 @@ type writer struct {
 	self *actor.PID
 	jobs chan job      // capacity 1; the actor sends the next job after the answer to the last
 	done chan struct{} // closed when the goroutine has ended and the file is closed
-	last *jobDone      // what the actor has not heard because it ended first; read after done
+	ends []*jobDone    // of the last two jobs, which the actor may not have heard because it ended first; read after done
 }
 
 // job is a set of changes to commit in one transaction, or, when open is set, an attempt to open the database.
@@ -52,7 +52,7 @@ func (w *writer) run(d *disk) {
 			r.opened, r.err = commit(d, j.ops)
 		}
 		r.closed = !d.isOpen()
-		w.last = r
+		w.ends = append(w.ends[max(0, len(w.ends)-1):], r)
 		w.root.Send(w.self, r)
 	}
 }
@@ -75,9 +75,19 @@ func commit(d *disk, ops []op) (*opened, error) {
 	return again, err
 }
 
-// stop ends the goroutine after the job it is at, and returns that job's outcome.
-func (w *writer) stop() *jobDone {
+// stop ends the goroutine after the job it is at, if it is busy, and one more that makes the final changes, if there are any. It returns what became of either.
+func (w *writer) stop(final []op, busy bool) (current, last *jobDone) {
+	if len(final) > 0 {
+		w.jobs <- job{ops: final} // waits at most until the writer has taken the job before
+	}
 	close(w.jobs)
 	<-w.done
-	return w.last
+	ends := w.ends
+	if len(final) > 0 {
+		last, ends = ends[len(ends)-1], ends[:len(ends)-1]
+	}
+	if busy {
+		current = ends[len(ends)-1]
+	}
+	return current, last
 }
