@@ -1,0 +1,86 @@
+package gb28181
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// RTCP packet types and sizes (RFC 3550 section 6).
+const (
+	rtcpSenderReport   = 200
+	rtcpReceiverReport = 201
+	rtcpDescription    = 202
+
+	senderReportBytes = 28 // without report blocks
+	reportBlockBytes  = 24
+
+	// ntpEpoch is 1900-01-01 in Unix seconds (RFC 3550 section 4).
+	ntpEpoch = -2208988800
+)
+
+// senderReport is what is read of a sender report.
+type senderReport struct {
+	ntp uint64 // 32.32 seconds since 1900
+	rtp uint32
+}
+
+// since returns the time from one report to another.
+func (r senderReport) since(other senderReport) time.Duration {
+	d := int64(r.ntp - other.ntp)
+	return time.Duration(d>>32)*time.Second + time.Duration(uint64(d&0xffff_ffff)*uint64(time.Second)>>32)
+}
+
+// walkRTCP calls f with every packet of a compound packet, up to one whose length is untrue.
+func walkRTCP(b []byte, f func(kind uint8, pkt []byte)) {
+	for len(b) >= 8 && b[0]>>6 == 2 {
+		size := 4 * (1 + int(binary.BigEndian.Uint16(b[2:])))
+		if size < 8 || size > len(b) {
+			return
+		}
+		f(b[1], b[:size])
+		b = b[size:]
+	}
+}
+
+// parseSenderReport finds the first sender report of a compound packet.
+func parseSenderReport(b []byte) (r senderReport, ok bool) {
+	walkRTCP(b, func(kind uint8, pkt []byte) {
+		if kind == rtcpSenderReport && len(pkt) >= senderReportBytes && !ok {
+			r, ok = senderReport{binary.BigEndian.Uint64(pkt[8:]), binary.BigEndian.Uint32(pkt[16:])}, true
+		}
+	})
+	return r, ok
+}
+
+// isReceiverReport says whether a compound packet reports about ssrc. Devices that receive something else than they think report about another SSRC, or about none before the first
+// packet has reached them; that they report at all is the sign of life which is asked for.
+func isReceiverReport(b []byte) (ok bool) {
+	walkRTCP(b, func(kind uint8, _ []byte) {
+		ok = ok || kind == rtcpReceiverReport || kind == rtcpSenderReport
+	})
+	return ok
+}
+
+// appendSenderReport appends a sender report with a source description (RFC 3550 sections 6.4.1 and 6.5).
+func appendSenderReport(dst []byte, ssrc, timestamp uint32, now time.Time, packets, octets uint64, cname string) []byte {
+	dst = append(dst, 0x80, rtcpSenderReport)
+	dst = binary.BigEndian.AppendUint16(dst, senderReportBytes/4-1)
+	dst = binary.BigEndian.AppendUint32(dst, ssrc)
+	dst = binary.BigEndian.AppendUint64(dst, ntpStamp(now))
+	dst = binary.BigEndian.AppendUint32(dst, timestamp)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(packets))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(octets))
+	cname = cname[:min(len(cname), 255)]
+	items := (2 + len(cname) + 1 + 3) &^ 3 // at least one zero ends the list
+	dst = append(dst, 0x81, rtcpDescription)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(1+items/4))
+	dst = binary.BigEndian.AppendUint32(dst, ssrc)
+	dst = append(dst, 1, byte(len(cname)))
+	dst = append(dst, cname...)
+	return append(dst, make([]byte, items-2-len(cname))...)
+}
+
+// ntpStamp converts to a 64-bit NTP timestamp.
+func ntpStamp(t time.Time) uint64 {
+	return uint64(t.Unix()-ntpEpoch)<<32 | uint64(t.Nanosecond())<<32/1e9
+}
