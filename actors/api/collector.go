@@ -15,14 +15,16 @@ import (
 type collector struct {
 	s *service
 
-	mu       sync.Mutex // one scrape at a time accumulates
-	received counterOf[media.StreamKey]
-	sent     counterOf[string]
-	restarts float64 // full restarts seen, the highest generation less one
+	mu          sync.Mutex // one scrape at a time accumulates
+	received    counterOf[media.StreamKey]
+	sent        counterOf[string]
+	fromDevices []counterOf[string] // one for each of receiverCounters
+	fromSenders []counterOf[string] // one for each of senderCounters
+	restarts    float64             // full restarts seen, the highest generation less one
 }
 
 func newCollector(s *service) *collector {
-	return &collector{s: s}
+	return &collector{s: s, fromDevices: make([]counterOf[string], len(receiverCounters())), fromSenders: make([]counterOf[string], len(senderCounters()))}
 }
 
 // Describe describes nothing, which makes the collector unchecked.
@@ -40,6 +42,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		pool(m, p.pool)
 	}
 	c.media(m, p)
+	c.rtp(m, p)
 	for part, silent := range p.silent {
 		m.gauge("berth_scrape_part_silent", "1 when a part of the server did not answer this scrape in time.", one(silent), "part", part)
 	}

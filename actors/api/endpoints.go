@@ -24,6 +24,7 @@ const indexPath = "/index/"
 // table lists every endpoint. docs/http-api.md has a row for each; a test compares them.
 func (s *service) table() []endpoint {
 	media := []string{"schema", "vhost", "app", "stream"}
+	source := []string{"vhost", "app", "stream"}
 	return []endpoint{
 		{name: "addStreamProxy", required: []string{"vhost", "app", "stream", "url"}, engine: true, serve: s.addStreamProxy},
 		{name: "delStreamProxy", required: []string{"key"}, engine: true, serve: s.delStreamProxy},
@@ -36,6 +37,22 @@ func (s *service) table() []endpoint {
 		{name: "getMediaPlayerList", required: media, engine: true, serve: s.getMediaPlayerList},
 		{name: "close_stream", required: media, engine: true, serve: s.closeStream},
 		{name: "close_streams", engine: true, serve: s.closeStreams},
+
+		{name: "openRtpServer", required: []string{"port", "stream_id"}, engine: true, serve: s.openRtpServer},
+		{name: "openRtpServerMultiplex", required: []string{"port", "stream_id"}, engine: true, serve: s.openRtpServerMultiplex},
+		{name: "connectRtpServer", required: []string{"stream_id", "dst_url", "dst_port"}, engine: true, serve: s.connectRtpServer},
+		{name: "closeRtpServer", required: []string{"stream_id"}, engine: true, serve: s.closeRtpServer},
+		{name: "updateRtpServerSSRC", required: []string{"stream_id", "ssrc"}, engine: true, serve: s.updateRtpServerSSRC},
+		{name: "listRtpServer", engine: true, serve: s.listRtpServer},
+		{name: "getRtpInfo", required: []string{"stream_id"}, engine: true, serve: s.getRtpInfo},
+		{name: "pauseRtpCheck", required: []string{"stream_id"}, engine: true, serve: s.pauseRtpCheck},
+		{name: "resumeRtpCheck", required: []string{"stream_id"}, engine: true, serve: s.resumeRtpCheck},
+
+		{name: "startSendRtp", required: append(slices.Clone(source), "ssrc", "dst_url", "dst_port", "is_udp"), engine: true, serve: s.startSendRtp},
+		{name: "startSendRtpPassive", required: append(slices.Clone(source), "ssrc"), engine: true, serve: s.startSendRtpPassive},
+		{name: "startSendRtpTalk", required: append(slices.Clone(source), "ssrc", "recv_stream_id"), engine: true, serve: s.startSendRtpTalk},
+		{name: "stopSendRtp", required: source, engine: true, serve: s.stopSendRtp},
+		{name: "listRtpSender", required: source, engine: true, serve: s.listRtpSender},
 
 		{name: "getAllSession", engine: true, serve: s.getAllSession},
 		{name: "kick_session", required: []string{"id"}, engine: true, serve: s.kickSession},

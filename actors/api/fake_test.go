@@ -24,8 +24,10 @@ import (
 	"berth/actors/api"
 	"berth/actors/portpool"
 	"berth/actors/proxy"
+	"berth/actors/receiver"
 	"berth/actors/reload"
 	"berth/actors/rtspd"
+	"berth/actors/sender"
 	"berth/actors/store"
 	"berth/actors/stream"
 	"berth/actors/streams"
@@ -58,6 +60,12 @@ type world struct {
 	state      reload.State
 	verdict    reload.Verdict
 	added      proxy.ProxyAdded
+	receivers  []receiver.Snapshot
+	senders    []sender.Snapshot
+	opened     receiver.Opened
+	rtpErr     error // of Connect, SetSSRC and PauseCheck
+	started    sender.Started
+	stopped    sender.Stopped
 	removeErr  error
 	health     store.Health
 	told       []any // commands, in order
@@ -81,7 +89,7 @@ func newWorld(t *testing.T, change func(*config.Config)) *world {
 		pool: portpool.Pool{Range: ports.Range{Low: 30000, High: 30071}},
 	}
 	fake := actortest.SpawnFunc(t, rt, "fake", w.receive)
-	w.engine = &api.Engine{Generation: 1, Started: time.Now(), Pool: fake, Hook: fake, Streams: fake, Proxies: fake, RTSP: fake}
+	w.engine = &api.Engine{Generation: 1, Started: time.Now(), Pool: fake, Hook: fake, Streams: fake, Proxies: fake, Receivers: fake, Senders: fake, RTSP: fake}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	w.base = "http://" + l.Addr().String()
@@ -134,6 +142,10 @@ func (w *world) receive(ctx actor.Context) {
 		if ctx.Sender() != nil { // a question, not a message of the library such as Started
 			w.unanswered++
 		}
+		return
+	}
+	if answer := w.rtp(ctx.Message()); answer != nil {
+		ctx.Respond(answer)
 		return
 	}
 	switch m := ctx.Message().(type) {
@@ -190,6 +202,56 @@ func (w *world) receive(ctx actor.Context) {
 		w.told = append(w.told, *m)
 		ctx.Respond(&rtspd.SessionsKicked{Hit: len(w.matchingSessions(m.Filter))})
 	}
+}
+
+// rtp answers as receivers and senders; nil for what is not theirs.
+func (w *world) rtp(message any) any {
+	switch m := message.(type) {
+	case *receiver.List:
+		answer := &receiver.Receivers{}
+		for _, r := range w.receivers {
+			if !m.Key.Valid() || m.Key == r.Key {
+				answer.Receivers = append(answer.Receivers, r)
+			}
+		}
+		return answer
+	case *receiver.Open:
+		w.told = append(w.told, m.Definition)
+		answer := w.opened
+		return &answer
+	case *receiver.Connect:
+		w.told = append(w.told, *m)
+		return &receiver.Connected{Err: w.rtpErr}
+	case *receiver.Close:
+		w.told = append(w.told, *m)
+		return &receiver.Closed{Found: strings.HasSuffix(m.Key.Stream, "known")}
+	case *receiver.CloseStreams:
+		w.told = append(w.told, *m)
+		return &receiver.StreamsClosed{Hit: 1}
+	case *receiver.SetSSRC:
+		w.told = append(w.told, *m)
+		return &receiver.Done{Err: w.rtpErr}
+	case *receiver.PauseCheck:
+		w.told = append(w.told, *m)
+		return &receiver.Done{Err: w.rtpErr}
+	case *sender.List:
+		answer := &sender.Senders{}
+		for _, s := range w.senders {
+			if !m.Stream.Valid() || m.Stream == s.Stream {
+				answer.Senders = append(answer.Senders, s)
+			}
+		}
+		return answer
+	case *sender.Start:
+		w.told = append(w.told, m.Definition)
+		answer := w.started
+		return &answer
+	case *sender.Stop:
+		w.told = append(w.told, *m)
+		answer := w.stopped
+		return &answer
+	}
+	return nil
 }
 
 func (w *world) matching(f streams.Filter, readers bool) []stream.Snapshot {

@@ -71,10 +71,10 @@ func manyArgs(n int) string {
 func TestPathsAndMethods(t *testing.T) {
 	w := newWorld(t, nil)
 	require.Equal(t, 0, w.get("/INDEX/Api/VERSION?secret="+secret).code())
-	r := w.get("/index/api/openRtpServer?secret=" + secret)
+	r := w.get("/index/api/startRecord?secret=" + secret)
 	require.Equal(t, http.StatusNotFound, r.status)
 	require.Equal(t, -500, r.code())
-	require.Contains(t, r.body["msg"], "openRtpServer")
+	require.Contains(t, r.body["msg"], "startRecord")
 	require.Equal(t, http.StatusNotFound, w.get("/elsewhere").status)
 	r = w.do(w.request(http.MethodHead, "/index/api/version", "", ""))
 	require.Equal(t, http.StatusOK, r.status)

@@ -23,7 +23,7 @@ func (s *service) mediaItem(snap *stream.Snapshot, withLoss bool) object {
 		"params":           snap.Params,
 		"createStamp":      snap.Created.Unix(),
 		"aliveSecond":      wholeSeconds(now.Sub(snap.Created)),
-		"bytesSpeed":       s.meter.speed(snap, now),
+		"bytesSpeed":       s.speed(snap, now),
 		"totalBytes":       snap.Stats.Bytes,
 		"readerCount":      snap.ReaderCount,
 		"totalReaderCount": snap.ReaderCount,
@@ -36,6 +36,11 @@ func (s *service) mediaItem(snap *stream.Snapshot, withLoss bool) object {
 		"online":           snap.Online,
 		"tracks":           trackItems(snap, withLoss),
 	}
+}
+
+// speed returns the stream's bytes a second.
+func (s *service) speed(snap *stream.Snapshot, now time.Time) uint64 {
+	return s.meter.speed(snap.Key, snap.Created, snap.Stats.Bytes, now)
 }
 
 // originSock is null when the source has no address.

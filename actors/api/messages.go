@@ -24,6 +24,8 @@ type Engine struct {
 	Hook       *actor.PID
 	Streams    *actor.PID
 	Proxies    *actor.PID
+	Receivers  *actor.PID
+	Senders    *actor.PID
 	RTSP       *actor.PID
 }
 

@@ -5,19 +5,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"berth/actors/stream"
-	"berth/media"
-	"berth/media/hub"
 )
 
 func TestMeter(t *testing.T) {
-	m := newMeter()
+	m := newMeter[string]()
 	begin := time.Unix(1000, 0)
 	at := func(second float64, bytes uint64) uint64 {
-		return m.speed(&stream.Snapshot{
-			Key: media.StreamKey{VHost: "v", App: "a", Stream: "s"}, Created: begin, Stats: hub.Stats{Bytes: bytes},
-		}, begin.Add(time.Duration(second*float64(time.Second))))
+		return m.speed("a", begin, bytes, begin.Add(time.Duration(second*float64(time.Second))))
 	}
 	require.EqualValues(t, 0, at(0.5, 100), "too young to tell")
 	require.EqualValues(t, 100, at(10, 1000), "the mean since it began")
@@ -29,7 +23,7 @@ func TestMeter(t *testing.T) {
 	require.Len(t, m.samples, 1)
 
 	later := begin.Add(meterKeep + 2*time.Minute)
-	m.speed(&stream.Snapshot{Key: media.StreamKey{Stream: "other"}, Created: later}, later)
+	m.speed("other", later, 0, later)
 	require.Len(t, m.samples, 1, "a stream that nobody asks about is forgotten")
 }
 

@@ -5,8 +5,10 @@ import (
 
 	"berth/actors/portpool"
 	"berth/actors/proxy"
+	"berth/actors/receiver"
 	"berth/actors/reload"
 	"berth/actors/rtspd"
+	"berth/actors/sender"
 	"berth/actors/store"
 	"berth/actors/stream"
 	"berth/actors/streams"
@@ -20,6 +22,8 @@ type picture struct {
 	pool       *portpool.Pool
 	streams    []stream.Snapshot
 	proxies    []proxy.Snapshot
+	receivers  []receiver.Snapshot
+	senders    []sender.Snapshot
 	sessions   []rtspd.SessionInfo
 	config     *reload.State
 	store      *store.Health
@@ -31,7 +35,7 @@ func (s *service) picture(ctx context.Context) *picture {
 	p := &picture{silent: map[string]bool{}}
 	var engine Engine
 	engine, p.engine = s.opts.Engine()
-	var poolErr, streamsErr, proxiesErr, sessionsErr, configErr, storeErr error
+	var poolErr, streamsErr, proxiesErr, receiversErr, sendersErr, sessionsErr, configErr, storeErr error
 	questions := []func(){
 		func() { p.config, configErr = ask[*reload.State](ctx, s, s.opts.Reload, &reload.GetConfig{}) },
 		func() { p.store, storeErr = s.durable(ctx) },
@@ -48,6 +52,18 @@ func (s *service) picture(ctx context.Context) *picture {
 				}
 			},
 			func() {
+				var answer *receiver.Receivers
+				if answer, receiversErr = ask[*receiver.Receivers](ctx, s, engine.Receivers, &receiver.List{}); receiversErr == nil {
+					p.receivers = answer.Receivers
+				}
+			},
+			func() {
+				var answer *sender.Senders
+				if answer, sendersErr = ask[*sender.Senders](ctx, s, engine.Senders, &sender.List{}); sendersErr == nil {
+					p.senders = answer.Senders
+				}
+			},
+			func() {
 				var answer *rtspd.Sessions
 				if answer, sessionsErr = ask[*rtspd.Sessions](ctx, s, engine.RTSP, &rtspd.ListSessions{}); sessionsErr == nil {
 					p.sessions = answer.Sessions
@@ -57,7 +73,7 @@ func (s *service) picture(ctx context.Context) *picture {
 	}
 	inParallel(questions...)
 	for part, err := range map[string]error{
-		"portpool": poolErr, "streams": streamsErr, "proxies": proxiesErr, "rtspd": sessionsErr, "reload": configErr, "store": storeErr,
+		"portpool": poolErr, "streams": streamsErr, "proxies": proxiesErr, "receivers": receiversErr, "senders": sendersErr, "rtspd": sessionsErr, "reload": configErr, "store": storeErr,
 	} {
 		p.silent[part] = err != nil
 	}

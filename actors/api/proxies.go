@@ -219,7 +219,7 @@ func (s *service) proxyItem(p *proxy.Snapshot) object {
 		item["retry_in_ms"] = max(0, p.RetryAt.Sub(now)).Milliseconds()
 	}
 	if live := p.Live; live != nil {
-		item["totalReaderCount"], item["bytesSpeed"], item["totalBytes"] = live.ReaderCount, s.meter.speed(live, now), live.Stats.Bytes
+		item["totalReaderCount"], item["bytesSpeed"], item["totalBytes"] = live.ReaderCount, s.speed(live, now), live.Stats.Bytes
 		item["tracks"] = trackItems(live, true)
 	}
 	return item

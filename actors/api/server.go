@@ -55,7 +55,7 @@ func (s *service) getStatistic(c *call) (object, error) {
 	data := object{
 		"MediaSource": len(p.streams), "MultiMediaSourceMuxer": len(p.streams),
 		"TcpSession": conns + len(p.sessions), "HttpSession": conns, "RtspSession": len(p.sessions),
-		"Proxies": len(p.proxies), "Goroutines": runtime.NumGoroutine(), "HeapBytes": mem.HeapAlloc,
+		"Proxies": len(p.proxies), "RtpReceivers": len(p.receivers), "RtpSenders": len(p.senders), "Goroutines": runtime.NumGoroutine(), "HeapBytes": mem.HeapAlloc,
 		"ActorPanics": s.opts.Runtime.Stats.Panics.Load(), "DeadLetters": s.opts.Runtime.Stats.DeadLetters.Load(),
 	}
 	if p.engine {

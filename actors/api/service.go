@@ -15,6 +15,7 @@ import (
 
 	"berth/actors"
 	"berth/config"
+	"berth/media"
 	"berth/netio/httpd"
 )
 
@@ -34,18 +35,19 @@ const (
 
 // service answers requests. Its methods are called on net/http's goroutines, several at once; what changes is atomic or has its own lock.
 type service struct {
-	opts      Options
-	log       zerolog.Logger
-	config    atomic.Pointer[config.Config]
-	http      *httpd.Server // set before the first request
-	endpoints map[string]endpoint
-	mux       *http.ServeMux // everything but the API
-	failures  *failures
-	meter     *meter
-	metrics   *metrics
-	debugLog  *rate.Limiter
-	faultLog  *rate.Limiter
-	acceptLog *rate.Limiter
+	opts        Options
+	log         zerolog.Logger
+	config      atomic.Pointer[config.Config]
+	http        *httpd.Server // set before the first request
+	endpoints   map[string]endpoint
+	mux         *http.ServeMux // everything but the API
+	failures    *failures
+	meter       *meter[media.StreamKey] // of streams
+	senderMeter *meter[string]          // of senders, by senderID
+	metrics     *metrics
+	debugLog    *rate.Limiter
+	faultLog    *rate.Limiter
+	acceptLog   *rate.Limiter
 
 	closing  context.Context // ends with close; parent of work that outlives its request
 	shut     context.CancelFunc
@@ -55,7 +57,8 @@ type service struct {
 
 func newService(opts Options) *service {
 	s := &service{
-		opts: opts, log: opts.Log.With().Str("actor", owner).Logger(), failures: newFailures(opts.Now), meter: newMeter(),
+		opts: opts, log: opts.Log.With().Str("actor", owner).Logger(), failures: newFailures(opts.Now),
+		meter: newMeter[media.StreamKey](), senderMeter: newMeter[string](),
 		debugLog: rate.NewLimiter(debugLinesPerSecond, debugLinesPerSecond), faultLog: rate.NewLimiter(faultLinesPerSecond, faultLinesPerSecond),
 		acceptLog: rate.NewLimiter(rate.Every(acceptFaultReport), 1),
 	}
@@ -169,8 +172,12 @@ func (s *service) run(w http.ResponseWriter, r *http.Request, e endpoint, cfg *c
 	return e.serve(c)
 }
 
-// ask puts a question to an actor and waits for its answer.
+// ask puts a question to an actor and waits for its answer. A part that this engine does not have is one that is gone.
 func ask[T any](ctx context.Context, s *service, to *actor.PID, msg any) (T, error) {
+	if to == nil {
+		var none T
+		return none, actors.ErrGone
+	}
 	return actors.Ask[T](ctx, s.opts.Runtime.System, to, msg)
 }
 

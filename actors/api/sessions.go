@@ -20,6 +20,8 @@ func sessionType(protocol string) string {
 	switch protocol {
 	case "http", "https":
 		return "HttpSession"
+	case "rtp":
+		return "RtpSender"
 	}
 	return "RtspSession"
 }

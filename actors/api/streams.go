@@ -6,6 +6,7 @@ import (
 
 	"berth/actors"
 	"berth/actors/proxy"
+	"berth/actors/receiver"
 	"berth/actors/stream"
 	"berth/actors/streams"
 	"berth/media"
@@ -182,7 +183,7 @@ func (s *service) closeStreams(c *call) (object, error) {
 	return reply, nil
 }
 
-// closeOne ends a stream, and with a pulled one its proxy: it would come back otherwise. false means that the stream has viewers and force was
+// closeOne ends a stream, with a pulled one its proxy, and with one that a device pushes its receiver: they would come back otherwise. false means that the stream has viewers and force was
 // not set. A stream that has ended meanwhile counts as closed.
 func (s *service) closeOne(ctx context.Context, e Engine, snap *stream.Snapshot, force bool) (bool, error) {
 	exactly := streams.Filter{VHost: snap.Key.VHost, App: snap.Key.App, Stream: snap.Key.Stream}
@@ -195,7 +196,12 @@ func (s *service) closeOne(ctx context.Context, e Engine, snap *stream.Snapshot,
 	if answer.Closed < answer.Hit {
 		return false, nil
 	}
-	if snap.Origin.Type == stream.OriginPull {
+	switch snap.Origin.Type {
+	case stream.OriginRTPPush:
+		// Its receiver hears of it and ends; asked again, it answers when its sockets are closed.
+		_, err := ask[*receiver.StreamsClosed](ctx, s, e.Receivers, &receiver.CloseStreams{VHost: snap.Key.VHost, App: snap.Key.App, Stream: snap.Key.Stream})
+		return err == nil, err
+	case stream.OriginPull:
 		removed, err := ask[*proxy.ProxyRemoved](ctx, s, e.Proxies, &proxy.RemoveProxy{Key: snap.Key.String()})
 		if err != nil {
 			return false, err
