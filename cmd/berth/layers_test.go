@@ -97,7 +97,7 @@ var layers = []layer{
 var mediaOrder = [][]string{
 	{"media"},
 	{"media/rtpseq", "media/rtcpstat", "media/h264", "media/h265", "media/aac", "media/opus", "media/g711"},
-	{"media/annexb"},
+	{"media/annexb", "media/pes"},
 	{"media/sdp", "media/flv", "media/mpegts", "media/mpegps", "media/fmp4"},
 	{"media/remux"},
 	{"media/gop"},
