@@ -8,6 +8,7 @@ import (
 
 	"berth/media"
 	"berth/media/hub"
+	"berth/media/remux"
 )
 
 // FormKind says how a form is packed. The values are those of the parameter `type` of startSendRtp.
@@ -45,12 +46,20 @@ var (
 type CodecError struct {
 	Kind  FormKind
 	Codec string
+	Err   error // why, where there is more to say; may be nil
 }
 
 // Error names the codec and what to do.
 func (e *CodecError) Error() string {
-	return fmt.Sprintf("%s cannot be sent as %s: send it as elementary stream (type=0)", e.Codec, e.Kind)
+	text := fmt.Sprintf("%s cannot be sent as %s: send it as elementary stream (type=0)", e.Codec, e.Kind)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
 }
+
+// Unwrap returns what is behind it, if anything.
+func (e *CodecError) Unwrap() error { return e.Err }
 
 // FormOptions say what is made of a stream. They are the form's identity: senders that ask for the same share it.
 type FormOptions struct {
@@ -82,7 +91,7 @@ type maker interface {
 	// rtp takes the next RTP packet of a track, valid for ever.
 	rtp(arrived time.Time, track int, pkt []byte)
 	// report takes a sender report of a track.
-	report(track int, sr senderReport)
+	report(track int, at time.Time, rtp uint32)
 	// flush is called when nothing more is there for now.
 	flush()
 }
@@ -235,8 +244,8 @@ func (f *Form) drain() (ended bool) {
 			case !p.RTCP():
 				f.make.rtp(c.Arrived, p.Track(), c.Bytes(p))
 			default:
-				if sr, ok := parseSenderReport(c.Bytes(p)); ok {
-					f.make.report(p.Track(), sr)
+				if at, rtp, ok := remux.ParseReport(c.Bytes(p)); ok {
+					f.make.report(p.Track(), at, rtp)
 				}
 			}
 		}

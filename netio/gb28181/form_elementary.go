@@ -117,6 +117,10 @@ type elementaryVideo struct {
 	scan func(payload []byte) (key, sets bool) // nil: every access unit is a beginning
 	sets [][]byte                              // payloads of parameter sets
 	has  bool                                  // the unit brings its own
+
+	hasKey  bool // a key frame has come
+	keyed   bool // a beginning has come
+	keyedAt time.Time
 }
 
 func (v *elementaryVideo) rtp(arrived time.Time, _ int, pkt []byte) {
@@ -142,6 +146,16 @@ func (v *elementaryVideo) rtp(arrived time.Time, _ int, pkt []byte) {
 
 // end publishes the access unit.
 func (v *elementaryVideo) end() {
+	if v.empty() {
+		return
+	}
+	v.hasKey = v.hasKey || v.unit.key
+	if !v.keyed || !v.hasKey && v.unit.arrived.Sub(v.keyedAt) >= keylessPatience {
+		v.unit.key = true // the stream says that one may begin here, or has no better place
+	}
+	if v.unit.key {
+		v.keyed, v.keyedAt = true, v.unit.arrived
+	}
 	if v.unit.key && !v.has && len(v.sets) > 0 {
 		packets := make([]packet, 0, len(v.sets)+len(v.unit.packets))
 		for _, set := range v.sets {
@@ -154,7 +168,7 @@ func (v *elementaryVideo) end() {
 	v.has = false
 }
 
-func (*elementaryVideo) report(int, senderReport) {}
+func (*elementaryVideo) report(int, time.Time, uint32) {}
 
 func (*elementaryVideo) flush() {}
 
@@ -197,7 +211,7 @@ func (a *elementaryAudio) rtp(arrived time.Time, _ int, pkt []byte) {
 	a.publish()
 }
 
-func (*elementaryAudio) report(int, senderReport) {}
+func (*elementaryAudio) report(int, time.Time, uint32) {}
 
 func (*elementaryAudio) flush() {}
 
@@ -239,6 +253,6 @@ func (g *elementaryG711) out() {
 	g.publish()
 }
 
-func (*elementaryG711) report(int, senderReport) {}
+func (*elementaryG711) report(int, time.Time, uint32) {}
 
 func (*elementaryG711) flush() {}

@@ -12,23 +12,10 @@ const (
 	rtcpDescription    = 202
 
 	senderReportBytes = 28 // without report blocks
-	reportBlockBytes  = 24
 
 	// ntpEpoch is 1900-01-01 in Unix seconds (RFC 3550 section 4).
 	ntpEpoch = -2208988800
 )
-
-// senderReport is what is read of a sender report.
-type senderReport struct {
-	ntp uint64 // 32.32 seconds since 1900
-	rtp uint32
-}
-
-// since returns the time from one report to another.
-func (r senderReport) since(other senderReport) time.Duration {
-	d := int64(r.ntp - other.ntp)
-	return time.Duration(d>>32)*time.Second + time.Duration(uint64(d&0xffff_ffff)*uint64(time.Second)>>32)
-}
 
 // walkRTCP calls f with every packet of a compound packet, up to one whose length is untrue.
 func walkRTCP(b []byte, f func(kind uint8, pkt []byte)) {
@@ -40,16 +27,6 @@ func walkRTCP(b []byte, f func(kind uint8, pkt []byte)) {
 		f(b[1], b[:size])
 		b = b[size:]
 	}
-}
-
-// parseSenderReport finds the first sender report of a compound packet.
-func parseSenderReport(b []byte) (r senderReport, ok bool) {
-	walkRTCP(b, func(kind uint8, pkt []byte) {
-		if kind == rtcpSenderReport && len(pkt) >= senderReportBytes && !ok {
-			r, ok = senderReport{binary.BigEndian.Uint64(pkt[8:]), binary.BigEndian.Uint32(pkt[16:])}, true
-		}
-	})
-	return r, ok
 }
 
 // isReceiverReport says whether a compound packet reports about ssrc. Devices that receive something else than they think report about another SSRC, or about none before the first
