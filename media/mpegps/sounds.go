@@ -1,0 +1,246 @@
+package mpegps
+
+import (
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+
+	"berth/media"
+)
+
+// Packets after which a decision about the codec of audio falls.
+const (
+	guessAfter    = 4  // where a map does not name the stream
+	guessUnmapped = 50 // where no map has come: one may be late, as long as two pictures that a decoder can begin with are apart
+	missesMost    = 8  // without a frame of the codec that the map says
+)
+
+// sounds is where a stream of audio stands.
+type sounds struct {
+	lost      bool // bytes were missing: a header counts only with another behind its frame
+	loas      bool // AAC comes in LATM
+	misses    int  // packets in a row in which nothing was found
+	sumA      int  // of how loud the bytes of these would be as A law
+	sumMu     int  // and as µ law
+	odd       int  // of these, packets of a size that G.711 does not have
+	config    *mpeg4audio.AudioSpecificConfig
+	configKey uint32
+	latm      latm
+
+	base    stamp // time of a frame
+	samples int64 // from there to the next
+	rate    int   // Hz
+}
+
+// headerReader reads the header of a frame that tells its size.
+type headerReader func([]byte) (audioHeader, bool)
+
+// endSounds takes the payload of a whole packet apart. What is left of it belongs to the next.
+func (s *stream) endSounds() {
+	s.reconsider(s.buf[max(s.pes, s.from):])
+	a := &s.audio
+	switch s.codec {
+	case media.CodecUnknown:
+		s.d.stats.Unknown++
+		s.from = len(s.buf)
+	case media.CodecAAC:
+		if a.loas {
+			s.split(readLOAS, loasHeader)
+		} else {
+			s.split(readADTS, adtsHeader)
+		}
+	case media.CodecMP3, media.CodecMPA:
+		s.split(readMPEGAudio, 4)
+	default:
+		s.whole()
+	}
+}
+
+// reconsider looks whether the payload of a packet is of another codec than it is taken for.
+func (s *stream) reconsider(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	found, loas := framing(p)
+	a := &s.audio
+	switch {
+	case found == media.CodecUnknown && (s.codec == media.CodecUnknown || a.misses > 0):
+		s.guessLaw(p)
+		return
+	case found == media.CodecUnknown || found == s.codec && loas == a.loas:
+		s.doubts = 0
+		return
+	case found != media.CodecAAC && s.codec == media.CodecMP3, found != media.CodecAAC && s.codec == media.CodecMPA:
+		// A change between the layers of MPEG audio is seen frame by frame.
+		return
+	case s.sure && s.doubts == 0:
+		s.doubts++ // once may be chance
+		return
+	}
+	s.setCodec(found)
+	a.loas = loas
+}
+
+// framing recognises codecs whose frames tell their size: headers follow on each other to the end of the packet, or there are two of them at least.
+func framing(p []byte) (c media.Codec, loas bool) {
+	if ok, _ := chained(p, readADTS); ok {
+		return media.CodecAAC, false
+	}
+	if ok, _ := chained(p, readLOAS); ok {
+		return media.CodecAAC, true
+	}
+	if ok, h := chained(p, readMPEGAudio); ok {
+		return mpegAudioCodec(h.key), false
+	}
+	return media.CodecUnknown, false
+}
+
+func chained(p []byte, read headerReader) (ok bool, first audioHeader) {
+	for n := 0; ; n++ {
+		h, ok := read(p)
+		switch {
+		case !ok:
+			return false, first
+		case n == 0:
+			first = h
+		}
+		if h.size >= len(p) {
+			return h.size == len(p) || n >= 2, first
+		}
+		p = p[h.size:]
+	}
+}
+
+// guessLaw decides for G.711 when nothing else fits, as most devices without a map, or with a wrong one, send it: whichever law makes the sound quieter.
+func (s *stream) guessLaw(p []byte) {
+	a := &s.audio
+	a.misses++
+	for _, v := range p {
+		a.sumA += int((v ^ 0x55) & 0x7f)
+		a.sumMu += int(^v & 0x7f)
+	}
+	if len(p) < 80 || len(p)%8 != 0 { // 10 ms, and whole milliseconds
+		a.odd++
+	}
+	after := missesMost
+	if s.codec == media.CodecUnknown {
+		if after = guessUnmapped; s.d.lastMap != nil {
+			after = guessAfter
+		}
+	}
+	if a.misses < after {
+		return
+	}
+	c := media.CodecPCMA
+	if a.sumMu < a.sumA {
+		c = media.CodecPCMU
+	}
+	if named := s.streamType != 0 && s.codec == media.CodecUnknown; a.odd == 0 && !named {
+		s.setCodec(c)
+		s.from = max(s.pes, s.from)
+	}
+	a.misses, a.sumA, a.sumMu, a.odd = 0, 0, 0, 0
+}
+
+// split hands out the frames that are whole, one by one.
+func (s *stream) split(read headerReader, least int) {
+	a := &s.audio
+	at, found, skipped := s.from, 0, 0
+	for len(s.buf)-at >= least {
+		h, ok := read(s.buf[at:])
+		if ok && a.lost && at+h.size <= len(s.buf) {
+			ok = followed(s.buf[at+h.size:], read, least)
+		}
+		if !ok {
+			if skipped == 0 && !a.lost {
+				s.d.stats.Damaged++
+			}
+			a.lost = true
+			skipped++
+			at++
+			continue
+		}
+		if at+h.size > len(s.buf) {
+			break
+		}
+		t := stamp{}
+		if at >= s.pes {
+			t, s.pesTime = s.pesTime, stamp{}
+		}
+		s.framed(s.buf[at+h.header:at+h.size], s.buf[at:], h, t)
+		a.lost = false
+		at += h.size
+		found++
+	}
+	s.from = at
+	s.d.stats.Skipped += uint64(skipped)
+	if found > 0 {
+		a.misses, a.sumA, a.sumMu, a.odd = 0, 0, 0, 0
+	} else if skipped > 0 && a.misses == 0 {
+		a.misses = 1
+	}
+}
+
+// followed reports whether what comes behind a frame may be the next, as far as it is there.
+func followed(b []byte, read headerReader, least int) bool {
+	if len(b) < least {
+		return true
+	}
+	_, ok := read(b)
+	return ok
+}
+
+// framed hands out one frame that was found by its header.
+func (s *stream) framed(payload, frame []byte, h audioHeader, t stamp) {
+	a := &s.audio
+	switch {
+	case s.codec != media.CodecAAC:
+		if c := mpegAudioCodec(h.key); c != s.codec {
+			s.setCodec(c)
+		}
+		s.emitSound(frame[:h.size], t, h.samples, h.rate, nil)
+	case a.loas:
+		s.emitLATM(payload, t)
+	default:
+		if a.config == nil || a.configKey != h.key {
+			a.config, a.configKey = adtsConfig(h.key), h.key
+		}
+		s.emitSound(payload, t, h.samples, h.rate, a.config)
+	}
+}
+
+// whole hands out the payload of a packet as one frame.
+func (s *stream) whole() {
+	p := s.buf[max(s.pes, s.from):]
+	s.from = len(s.buf)
+	if len(p) == 0 {
+		return
+	}
+	s.audio.lost = false
+	samples, rate := 0, 0
+	if s.codec == media.CodecPCMA || s.codec == media.CodecPCMU {
+		samples, rate = len(p), 8000
+	}
+	t := s.pesTime
+	s.pesTime = stamp{}
+	s.emitSound(p, t, samples, rate, nil)
+}
+
+// emitSound hands on one frame. Without a stamp it comes where the one before ends; samples are 0 where nothing tells how long a frame is.
+func (s *stream) emitSound(payload []byte, t stamp, samples, rate int, c *mpeg4audio.AudioSpecificConfig) {
+	a := &s.audio
+	if !t.ok && a.base.ok && a.rate > 0 {
+		span := media.ClockRate(a.rate).Convert(media.Ticks(a.samples), media.FrameClock)
+		t = stamp{pts: a.base.pts + span, dts: a.base.dts + span, ok: true}
+	} else {
+		t = s.time(t)
+		a.base, a.samples = t, 0
+		a.base.ok = true
+	}
+	if a.rate != rate {
+		a.base, a.samples, a.rate = t, 0, rate
+		a.base.ok = true
+	}
+	a.samples += int64(samples)
+	f := &s.d.frame
+	f.PTS, f.DTS, f.Key, f.Config, f.Payload = t.pts, t.dts, true, c, payload
+	s.emit(f)
+}
