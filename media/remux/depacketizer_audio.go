@@ -262,7 +262,7 @@ func (d *Depacketizer) readMPEGAudio(payload []byte, _ bool) {
 			d.stats.Invalid++
 			return
 		}
-		d.part, d.need = d.part[:0], head.FrameLen()
+		d.part, d.need = d.part[:0], mpegFrameSize(&head)
 		if len(body) >= d.need {
 			d.need = 0
 			pts := d.pts(d.ext)
@@ -280,4 +280,13 @@ func (d *Depacketizer) readMPEGAudio(payload []byte, _ bool) {
 		d.emit(pts, pts, true, d.part)
 		d.part, d.need = d.part[:0], 0
 	}
+}
+
+// mpegFrameSize is the length of a frame in bytes (ISO/IEC 11172-3 section 2.4.3.1).
+func mpegFrameSize(h *mpeg1audio.FrameHeader) int {
+	n := h.SampleCount() / 8 * h.Bitrate / h.SampleRate
+	if h.Padding {
+		n++
+	}
+	return n
 }

@@ -37,6 +37,7 @@ type accessUnit struct {
 	doneTS  uint32 //
 	lies    bool   // the source sets markers inside of access units
 	waiting bool   // for a key frame
+	keyless bool   // it has been waited for in vain
 	waitSet bool
 	since   media.Ticks // PTS from which it waits
 
@@ -108,7 +109,7 @@ func (u *accessUnit) gap(d *Depacketizer) {
 }
 
 func (u *accessUnit) wait(d *Depacketizer) {
-	if d.opts.KeyPatience > 0 && !u.waiting {
+	if d.opts.KeyPatience > 0 && !u.waiting && !u.keyless {
 		u.waiting, u.waitSet = true, false
 	}
 }
@@ -185,9 +186,10 @@ func (u *accessUnit) end(d *Depacketizer) {
 		return
 	}
 	if u.waiting {
-		u.waiting = false
+		u.waiting, u.keyless = false, !key
 		u.order.clear()
 	}
+	u.keyless = u.keyless && !key
 	if key && !u.sets {
 		u.prepend()
 	}
