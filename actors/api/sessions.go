@@ -20,7 +20,7 @@ func sessionType(protocol string) string {
 	switch protocol {
 	case "http", "https":
 		return "HttpSession"
-	case "rtp":
+	case "rtp", "rtp_talk":
 		return "RtpSender"
 	}
 	return "RtspSession"
