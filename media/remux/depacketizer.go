@@ -204,10 +204,10 @@ func (d *Depacketizer) pts(ext media.Ticks) media.Ticks {
 	return d.alignTo + d.clock.Convert(ext-d.alignAt, media.FrameClock)
 }
 
-// setClock changes the clock without a step in time.
-func (d *Depacketizer) setClock(rate media.ClockRate) {
-	d.alignTo = d.pts(d.ext)
-	d.alignAt, d.clock = d.ext, rate
+// setClock changes the clock, for all that came after a timestamp.
+func (d *Depacketizer) setClock(rate media.ClockRate, after media.Ticks) {
+	d.alignTo = d.pts(after)
+	d.alignAt, d.clock = after, rate
 }
 
 // Gap says that packets are missing before the next one: what is unfinished is dropped, and video waits for a key frame. Holes in the sequence numbers are seen without it; readers of a hub

@@ -135,7 +135,7 @@ func (d *Depacketizer) configure(c *mpeg4audio.AudioSpecificConfig) {
 	}
 	d.conf = c
 	if d.guess {
-		d.setClock(media.ClockRate(c.SampleRate))
+		d.setClock(media.ClockRate(c.SampleRate), d.ext)
 	}
 }
 
@@ -148,7 +148,7 @@ func (d *Depacketizer) guessClock() {
 	}
 	want := media.Ticks(frameSamples(d.conf)) * media.Ticks(media.FrameClock) / media.Ticks(d.conf.SampleRate)
 	if off := step - want; off >= -want/50 && off <= want/50 && step != media.Ticks(frameSamples(d.conf)) {
-		d.setClock(media.FrameClock)
+		d.setClock(media.FrameClock, d.ext-step)
 	}
 }
 

@@ -75,7 +75,7 @@ func depthH265(sps []byte) int {
 // dts takes the PTS of the next picture and returns its DTS, which is never above it. DTS ascend, except where a stream reorders more than it says, once.
 func (r *reorder) dts(pts media.Ticks) media.Ticks {
 	const jump = 10 * media.Ticks(media.FrameClock)
-	if r.n > 0 && (pts-r.times[r.n-1] > jump || r.times[0]-pts > jump) {
+	if r.any && (r.last-pts > jump || r.n > 0 && pts-r.times[r.n-1] > jump) {
 		r.clear()
 		r.any = false
 	}
@@ -87,7 +87,7 @@ func (r *reorder) dts(pts media.Ticks) media.Ticks {
 	dts := r.times[0]
 	if r.first < r.depth {
 		r.first++
-		dts -= media.Ticks(r.depth-r.first+1) * r.stepOr()
+		dts -= media.Ticks(r.depth-r.first+1) * r.warm()
 	} else {
 		for r.n > r.depth {
 			dts = r.times[0]
@@ -123,9 +123,10 @@ func (r *reorder) insert(pts media.Ticks) {
 	}
 }
 
-func (r *reorder) stepOr() media.Ticks {
+// warm is how far apart pictures are taken to be until it can be seen.
+func (r *reorder) warm() media.Ticks {
 	if r.step > 0 {
-		return r.step
+		return min(r.step, r.fallback)
 	}
 	return r.fallback
 }
