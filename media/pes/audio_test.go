@@ -267,3 +267,27 @@ func FuzzAudio(f *testing.F) {
 		}
 	})
 }
+
+func TestADTSHeadersComeOutAsTheyWentIn(t *testing.T) {
+	for _, c := range []mpeg4audio.AudioSpecificConfig{
+		{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2},
+		{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 8000, ChannelConfig: 1},
+		{Type: 4, SampleRate: 96000, ChannelConfig: 7},
+		{Type: 1, SampleRate: 7350, ChannelConfig: 0},
+	} {
+		a, got := collect(FormatADTS)
+		for _, n := range []int{1, 300, 8184} {
+			b, ok := AppendADTS(nil, &c, n)
+			require.True(t, ok)
+			a.Push(append(b, data(n)...), 0, false)
+			require.Equal(t, data(n), (*got)[len(*got)-1].payload)
+		}
+		require.Equal(t, c, *a.frame.Config)
+	}
+	for _, c := range []*mpeg4audio.AudioSpecificConfig{nil, {Type: 5, SampleRate: 44100}, {Type: 2, SampleRate: 44000}, {Type: 2, SampleRate: 44100, FrameLengthFlag: true}} {
+		_, ok := AppendADTS(nil, c, 100)
+		require.False(t, ok)
+	}
+	_, ok := AppendADTS(nil, &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 44100}, 8185)
+	require.False(t, ok)
+}

@@ -1,6 +1,11 @@
 package pes
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+)
 
 // audioHeader is what the header of a frame says.
 type audioHeader struct {
@@ -111,4 +116,19 @@ func mpegHeader(b []byte) (audioHeader, headerVerdict) {
 		f.samples, f.size = 1152, 144*bits/f.rate+padding
 	}
 	return f, headerFound
+}
+
+// AppendADTS appends the ADTS header of a frame of AAC with size bytes; ok is false for what ADTS cannot say: no configuration, another object type than the first four, another sampling frequency
+// than the thirteen of its table, frames of 960 samples, more than 8184 bytes.
+func AppendADTS(dst []byte, c *mpeg4audio.AudioSpecificConfig, size int) (b []byte, ok bool) {
+	const header, most = 7, 1<<13 - 1
+	if c == nil || c.Type < 1 || c.Type > 4 || c.FrameLengthFlag || c.ChannelConfig > 7 || size+header > most {
+		return dst, false
+	}
+	index := slices.Index(adtsRates[:], c.SampleRate)
+	if index < 0 {
+		return dst, false
+	}
+	size += header
+	return append(dst, 0xff, 0xf1, byte(c.Type-1)<<6|byte(index)<<2|c.ChannelConfig>>2, c.ChannelConfig<<6|byte(size>>11), byte(size>>3), byte(size)<<5|0x1f, 0xfc), true
 }
