@@ -95,6 +95,15 @@ type Snapshot struct {
 	Stats      gb28181.SourceStats
 }
 
+// GetRestored asks how the receivers that were stored before have come back; answered with [Restored] when each has its sockets or could not get them, at the latest after a second. Sent by the engine.
+type GetRestored struct{}
+
+// Restored answers [GetRestored].
+type Restored struct {
+	Restored int // have their sockets
+	Failed   int // do not have them yet; they go on trying
+}
+
 // GetTalk asks for the way back to the device of a receiver, for startSendRtpTalk. Answered with [Talk]. Sent by a sender actor.
 type GetTalk struct{ Stream media.StreamKey }
 
