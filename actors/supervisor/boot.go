@@ -69,7 +69,11 @@ type (
 		err  error
 	}
 	// definitions are what the next generation starts again.
-	definitions struct{ proxies []store.Proxy }
+	definitions struct {
+		proxies   []store.Proxy
+		receivers []store.Receiver
+		senders   []store.Sender
+	}
 	// overridesRead carries the overrides for a reload actor that is made anew.
 	overridesRead struct{ values map[string]string }
 	// signalled is a signal to the process.
@@ -238,18 +242,43 @@ func (a *supervisorActor) loadDefinitions(ctx actor.Context) {
 		process.readIdentity(dir)
 		wait, cancel := context.WithTimeout(context.Background(), askPatience)
 		defer cancel()
-		stored, err := actors.Ask[*store.Proxies](wait, process.runtime.System, storePID, &store.ListProxies{})
-		if err == nil {
-			err = stored.Err
-		}
+		found, err := readDefinitions(wait, process.runtime.System, storePID)
 		if err != nil {
 			process.log.Error().Err(err).Msg("stored definitions cannot be read; the engine starts without them")
-			root.Send(self, &definitions{})
-			return
+			found = &definitions{}
 		}
-		root.Send(self, &definitions{proxies: stored.Proxies})
+		root.Send(self, found)
 	}()
 }
+
+// readDefinitions asks the store for everything that a generation starts again.
+func readDefinitions(ctx context.Context, system *actor.ActorSystem, storePID *actor.PID) (*definitions, error) {
+	proxies, err := actors.Ask[*store.Proxies](ctx, system, storePID, &store.ListProxies{})
+	if err == nil {
+		err = proxies.Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	receivers, err := actors.Ask[*store.Receivers](ctx, system, storePID, &store.ListReceivers{})
+	if err == nil {
+		err = receivers.Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	senders, err := actors.Ask[*store.Senders](ctx, system, storePID, &store.ListSenders{})
+	if err == nil {
+		err = senders.Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &definitions{proxies: proxies.Proxies, receivers: receivers.Receivers, senders: senders.Senders}, nil
+}
+
+// count is how many there are.
+func (d *definitions) count() int { return len(d.proxies) + len(d.receivers) + len(d.senders) }
 
 // onSignal does what the signal asks for.
 func (a *supervisorActor) onSignal(ctx actor.Context, m *signalled) {

@@ -14,8 +14,10 @@ import (
 	"berth/actors/hook"
 	"berth/actors/portpool"
 	"berth/actors/proxy"
+	"berth/actors/receiver"
 	"berth/actors/reload"
 	"berth/actors/rtspd"
+	"berth/actors/sender"
 	"berth/actors/streams"
 	"berth/netio/fanout"
 	"berth/netio/httpd"
@@ -28,8 +30,10 @@ import (
 //	hook      the generation ends                        actors wait for its answers
 //	streams   the generation ends                        publishers and readers hold what it gave them
 //	proxies   the generation ends                        it knows which definitions run
+//	receivers the generation ends                        it knows which definitions run
+//	senders   the generation ends                        it knows which definitions run
 //	rtspd     the generation ends                        it knows every connection
-//	stream, proxy, session   that one ends               each is alone with its media
+//	stream, proxy, receiver, sender, session   that one ends   each is alone with its media
 type parts struct {
 	process     *process
 	plan        *plan
@@ -72,6 +76,23 @@ func (p parts) streamsProps(e *api.Engine, out *fanout.Pool) *actor.Props {
 func (p parts) proxiesProps(e *api.Engine) *actor.Props {
 	return proxy.Props(proxy.Options{
 		Runtime: p.process.runtime, Config: p.plan.config, Store: p.store, Streams: e.Streams, Pool: e.Pool, Restore: p.definitions.proxies,
+	})
+}
+
+func (p parts) receiversProps(e *api.Engine) *actor.Props {
+	o := receiver.Options{
+		Runtime: p.process.runtime, Config: p.plan.config, Store: p.store, Streams: e.Streams, Pool: e.Pool, Hook: e.Hook, Restore: p.definitions.receivers,
+	}
+	if door, ok := p.plan.doors[doorRTP]; ok {
+		o.Shared = &receiver.Shared{UDP: door.udp, TCP: door.socket.Borrow, Local: door.socket.Addr()}
+	}
+	return receiver.Props(o)
+}
+
+func (p parts) sendersProps(e *api.Engine) *actor.Props {
+	return sender.Props(sender.Options{
+		Runtime: p.process.runtime, Config: p.plan.config, Store: p.store, Streams: e.Streams, Pool: e.Pool, Hook: e.Hook, Receivers: e.Receivers,
+		Restore: p.definitions.senders,
 	})
 }
 

@@ -11,8 +11,10 @@ import (
 	"berth/actors/hook"
 	"berth/actors/portpool"
 	"berth/actors/proxy"
+	"berth/actors/receiver"
 	"berth/actors/reload"
 	"berth/actors/rtspd"
+	"berth/actors/sender"
 	"berth/actors/streams"
 	"berth/netio/fanout"
 )
@@ -23,7 +25,10 @@ const stopPatience = 5 * time.Second
 // Messages between supervisor and engine.
 type (
 	// engineUp tells the supervisor that every child has answered once.
-	engineUp struct{ engine *api.Engine }
+	engineUp struct {
+		engine *api.Engine
+		failed int // definitions that could not be started
+	}
 	// engineBroken tells the supervisor that a child ended by itself: the generation is over.
 	engineBroken struct {
 		generation uint64
@@ -48,6 +53,7 @@ type engineActor struct {
 	silent  map[string]struct{} // names that have not answered the first question yet
 	ending  []*actor.PID        // children that still have to end, in order; nil while running
 	broken  bool
+	failed  int // restored receivers that have no sockets
 	overdue *time.Timer
 }
 
@@ -63,6 +69,11 @@ func (a *engineActor) Receive(ctx actor.Context) {
 		a.onAnswer(ctx, "streams")
 	case *proxy.Proxies:
 		a.onAnswer(ctx, "proxies")
+	case *receiver.Restored:
+		a.failed = m.Failed
+		a.onAnswer(ctx, "receivers")
+	case *sender.Senders:
+		a.onAnswer(ctx, "senders")
 	case *rtspd.Sessions:
 		a.onAnswer(ctx, "rtspd")
 	case *actor.Terminated:
@@ -102,6 +113,8 @@ func (a *engineActor) onStarted(ctx actor.Context) {
 	e.Hook = spawn("hook", a.parts.hookProps(), &hook.GetStats{})
 	e.Streams = spawn("streams", a.parts.streamsProps(e, a.fanout), &streams.ListStreams{})
 	e.Proxies = spawn("proxies", a.parts.proxiesProps(e), &proxy.ListProxies{})
+	e.Receivers = spawn("receivers", a.parts.receiversProps(e), &receiver.GetRestored{})
+	e.Senders = spawn("senders", a.parts.sendersProps(e), &sender.List{})
 	e.RTSP = spawn("rtspd", a.parts.rtspProps(e, a.fanout), &rtspd.ListSessions{})
 }
 
@@ -112,7 +125,7 @@ func (a *engineActor) onAnswer(ctx actor.Context, name string) {
 	}
 	delete(a.silent, name)
 	if len(a.silent) == 0 && a.ending == nil && !a.broken {
-		ctx.Send(a.parts.parent, &engineUp{engine: a.engine})
+		ctx.Send(a.parts.parent, &engineUp{engine: a.engine, failed: a.failed})
 	}
 }
 
@@ -123,7 +136,7 @@ func (a *engineActor) onStop(ctx actor.Context, reason actors.CloseReason) {
 	a.log.Info().Uint64("generation", a.engine.Generation).Str("reason", string(reason)).Msg("engine stopping")
 	a.parts.endReason.Store(reason)
 	ctx.Send(a.engine.Pool, &portpool.StopGranting{})
-	a.ending = []*actor.PID{a.engine.RTSP, a.engine.Proxies, a.engine.Streams, a.engine.Hook, a.engine.Pool}
+	a.ending = []*actor.PID{a.engine.RTSP, a.engine.Senders, a.engine.Receivers, a.engine.Proxies, a.engine.Streams, a.engine.Hook, a.engine.Pool}
 	a.stopNext(ctx)
 }
 

@@ -146,8 +146,8 @@ func occupy(r *keyRig) {
 	}
 }
 
-// receiver is a hook receiver.
-type receiver struct {
+// hookServer is who hears hooks.
+type hookServer struct {
 	*httptest.Server
 	mu     sync.Mutex
 	status int           // what it answers
@@ -155,8 +155,8 @@ type receiver struct {
 	bodies []map[string]any
 }
 
-func newReceiver(t *testing.T) *receiver {
-	h := &receiver{status: http.StatusOK}
+func newHookServer(t *testing.T) *hookServer {
+	h := &hookServer{status: http.StatusOK}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body := map[string]any{}
 		err := json.NewDecoder(q.Body).Decode(&body)
@@ -178,7 +178,7 @@ func newReceiver(t *testing.T) *receiver {
 	return h
 }
 
-func (h *receiver) heard() []map[string]any {
+func (h *hookServer) heard() []map[string]any {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]map[string]any(nil), h.bodies...)
@@ -197,13 +197,13 @@ func (r *keyRig) hookStats() *hook.Stats {
 	return stats
 }
 
-// hookRow is a row with a receiver, which row.mark is.
-func hookRow(to string, base map[string]string, before, after func(*keyRig, *receiver)) keyRow {
-	var h *receiver
+// hookRow is a row with a hook server, which row.mark is.
+func hookRow(to string, base map[string]string, before, after func(*keyRig, *hookServer)) keyRow {
+	var h *hookServer
 	return keyRow{
 		to: to,
 		prepare: func(t *testing.T, row *keyRow) {
-			h = newReceiver(t)
+			h = newHookServer(t)
 			row.base = map[string]string{"hook.enable": "true", "hook.on_port_pool_alarm": strconv.Quote(h.URL), "hook.retry": "0"}
 			for key, value := range base {
 				row.base[key] = value
@@ -215,19 +215,19 @@ func hookRow(to string, base map[string]string, before, after func(*keyRig, *rec
 }
 
 func hookRows() map[string]keyRow {
-	fails := func(_ *keyRig, h *receiver) { h.status = http.StatusInternalServerError }
-	row := hookRow("", map[string]string{"hook.on_port_pool_alarm": `""`}, func(r *keyRig, h *receiver) {
+	fails := func(_ *keyRig, h *hookServer) { h.status = http.StatusInternalServerError }
+	row := hookRow("", map[string]string{"hook.on_port_pool_alarm": `""`}, func(r *keyRig, h *hookServer) {
 		r.post()
 		r.hookStats()
 		require.Empty(r.t, h.heard())
-	}, func(r *keyRig, h *receiver) {
+	}, func(r *keyRig, h *hookServer) {
 		r.post()
 		r.eventually("the hook arrives", func() bool { return len(h.heard()) == 1 })
 	})
 	prepare := row.prepare
 	row.prepare = func(t *testing.T, row *keyRow) {
 		prepare(t, row)
-		second := newReceiver(t)
+		second := newHookServer(t)
 		row.to = strconv.Quote(second.URL)
 		row.before = func(*keyRig) {}
 		row.after = func(r *keyRig) {
@@ -237,41 +237,41 @@ func hookRows() map[string]keyRow {
 	}
 	return map[string]keyRow{
 		"hook.on_port_pool_alarm": row,
-		"hook.enable": hookRow("true", map[string]string{"hook.enable": "false"}, func(r *keyRig, h *receiver) {
+		"hook.enable": hookRow("true", map[string]string{"hook.enable": "false"}, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.hookStats()
 			require.Empty(r.t, h.heard())
-		}, func(r *keyRig, h *receiver) {
+		}, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.eventually("the hook arrives", func() bool { return len(h.heard()) == 1 })
 		}),
-		"general.mediaServerId": hookRow(`"the-second-id"`, map[string]string{"general.mediaServerId": `"the-first-id"`}, func(r *keyRig, h *receiver) {
+		"general.mediaServerId": hookRow(`"the-second-id"`, map[string]string{"general.mediaServerId": `"the-first-id"`}, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.eventually("the hook arrives", func() bool { return len(h.heard()) == 1 })
 			require.Equal(r.t, "the-first-id", h.heard()[0]["mediaServerId"])
-		}, func(r *keyRig, h *receiver) {
+		}, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.eventually("the hook arrives", func() bool { return len(h.heard()) == 2 })
 			require.Equal(r.t, "the-second-id", h.heard()[1]["mediaServerId"])
 		}),
-		"hook.timeoutSec": hookRow("0.1", map[string]string{"hook.timeoutSec": "300"}, func(r *keyRig, h *receiver) {
+		"hook.timeoutSec": hookRow("0.1", map[string]string{"hook.timeoutSec": "300"}, func(r *keyRig, h *hookServer) {
 			h.stall = make(chan struct{})
 			r.t.Cleanup(func() { close(h.stall) })
-		}, func(r *keyRig, _ *receiver) {
+		}, func(r *keyRig, _ *hookServer) {
 			r.post()
 			r.eventually("the hook is given up", func() bool { return r.hookStats().Failed == 1 })
 		}),
-		"hook.retry": hookRow("3", map[string]string{"hook.retry_delay": "0"}, func(r *keyRig, h *receiver) {
+		"hook.retry": hookRow("3", map[string]string{"hook.retry_delay": "0"}, func(r *keyRig, h *hookServer) {
 			fails(r, h)
 			r.post()
 			r.eventually("the hook is given up", func() bool { return r.hookStats().Failed == 1 })
 			require.Len(r.t, h.heard(), 1)
-		}, func(r *keyRig, h *receiver) {
+		}, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.eventually("the hook is given up", func() bool { return r.hookStats().Failed == 2 })
 			require.Len(r.t, h.heard(), 1+4)
 		}),
-		"hook.retry_delay": hookRow("0", map[string]string{"hook.retry": "1", "hook.retry_delay": "300"}, fails, func(r *keyRig, h *receiver) {
+		"hook.retry_delay": hookRow("0", map[string]string{"hook.retry": "1", "hook.retry_delay": "300"}, fails, func(r *keyRig, h *hookServer) {
 			r.post()
 			r.eventually("it is sent again at once", func() bool { return len(h.heard()) == 2 })
 		}),

@@ -9,6 +9,7 @@ import (
 	"berth/actors"
 	"berth/actors/portpool"
 	"berth/actors/store"
+	"berth/media"
 )
 
 // keepPatience bounds the wait for the store when the process ends: what it is to keep is worth a minute.
@@ -26,6 +27,17 @@ func reservations(d *definitions) []portpool.Reservation {
 				out = append(out, portpool.Reservation{Stream: d.proxies[i].Key, Purpose: portpool.PurposeRTSPPull, Port: port})
 			}
 		}
+	}
+	hold := func(stream media.StreamKey, purpose portpool.Purpose, port uint16) {
+		if port != 0 {
+			out = append(out, portpool.Reservation{Stream: stream, Purpose: purpose, Port: port})
+		}
+	}
+	for i := range d.receivers {
+		hold(d.receivers[i].Key, portpool.PurposeRTPReceive, d.receivers[i].Leased)
+	}
+	for i := range d.senders {
+		hold(d.senders[i].Stream, portpool.PurposeRTPSend, d.senders[i].Leased)
 	}
 	return out
 }

@@ -198,6 +198,8 @@ func (a *supervisorActor) onStoreEnded(ctx actor.Context) {
 func (a *supervisorActor) onReopened(ctx actor.Context, m *store.Reopened) {
 	if e := a.process.engine.Load(); e != nil {
 		ctx.Send(e.Proxies, m)
+		ctx.Send(e.Receivers, m)
+		ctx.Send(e.Senders, m)
 	}
 	if len(m.Overrides) > 0 && a.phase == phaseRunning {
 		ctx.Stop(a.reload) // it is made anew with them
@@ -212,7 +214,7 @@ func (a *supervisorActor) onDefinitions(ctx actor.Context, m *definitions) {
 	}
 	a.phase = phaseStarting
 	a.generation++
-	a.restored = len(m.proxies)
+	a.restored = m.count()
 	parts := parts{
 		process: a.process, plan: a.plan, generation: a.generation,
 		store: a.store, reload: a.reload, parent: ctx.Self(), definitions: m, endReason: &atomic.Value{},
@@ -233,7 +235,7 @@ func (a *supervisorActor) onEngineUp(ctx actor.Context, m *engineUp) {
 	a.phase = phaseRunning
 	a.process.engine.Store(m.engine)
 	a.process.open.Store(&a.plan.doors)
-	result := &Restarted{Generation: a.generation, Restored: a.restored, Err: a.failure}
+	result := &Restarted{Generation: a.generation, Restored: a.restored - m.failed, Failed: m.failed, Err: a.failure}
 	if !a.downSince.IsZero() {
 		result.Duration = time.Since(a.downSince)
 	}
@@ -253,7 +255,7 @@ func (a *supervisorActor) onEngineUp(ctx actor.Context, m *engineUp) {
 		}
 		ctx.Send(a.reload, commit)
 	}
-	a.log.Info().Uint64("generation", a.generation).Dur("duration", result.Duration).Int("restored", a.restored).
+	a.log.Info().Uint64("generation", a.generation).Dur("duration", result.Duration).Int("restored", result.Restored).Int("failed", result.Failed).
 		Stringer("port_range", a.plan.config.RTPProxy.PortRange).Msg("engine running")
 	switch {
 	case a.api == nil:
