@@ -39,6 +39,7 @@ type container struct {
 
 	arrived time.Time // of the chunk in work
 	pts     media.Ticks
+	work    media.Frame
 	bytes   []byte // slab; what it holds is published and never written again
 
 	video   bool
@@ -100,10 +101,9 @@ func (f *Form) chooseContainer() error {
 	for i, t := range c.tracks {
 		c.byHub[t.hubTrack] = i
 	}
-	var err error
 	f.make, f.clock = c, media.FrameClock
-	c.mux, err = newMuxer(f.opts.Kind, kept)
-	return err
+	c.mux = newMuxer(f.opts.Kind, kept)
+	return nil
 }
 
 // addTrack takes a track into the container.
@@ -188,9 +188,11 @@ func (c *container) frame(track int, f *media.Frame) {
 		c.pts = f.PTS
 	}
 	key := c.beginning(f)
+	c.work = *f
+	c.work.Key = key || f.Codec.Kind() != media.KindVideo // where a receiver may begin it must be told what the streams are
 	c.reserve(len(f.Payload) + len(f.Payload)/32 + 1024)
 	room := c.bytes[len(c.bytes):]
-	out := c.mux.Append(room, track, f)
+	out := c.mux.Append(room, track, &c.work)
 	if cap(room) >= len(out) {
 		c.bytes = c.bytes[:len(c.bytes)+len(out)]
 	}

@@ -1,17 +1,16 @@
 package gb28181
 
 import (
-	"errors"
-
 	"berth/media"
+	"berth/media/mpegps"
 )
 
 // carries reports whether a codec has a place in a container.
 func carries(kind FormKind, codec media.Codec) bool {
-	return false
+	return kind == FormPS && mpegps.Carries(codec)
 }
 
 // newMuxer makes the muxer of a container.
-func newMuxer(kind FormKind, tracks []*media.Track) (muxer, error) {
-	return nil, errors.ErrUnsupported
+func newMuxer(kind FormKind, tracks []*media.Track) muxer {
+	return mpegps.NewMuxer(mpegps.MuxerOptions{Tracks: tracks})
 }
