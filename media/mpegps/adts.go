@@ -68,7 +68,7 @@ var mpegAudioRates = [2][3][15]int{
 // mpegAudioHz are the sampling rates of MPEG-1; those of MPEG-2 are half, those of the extension MPEG-2.5 a quarter.
 var mpegAudioHz = [3]int{44100, 48000, 32000}
 
-// readMPEGAudio reads the header of a frame of MPEG-1 or MPEG-2 audio. Its key is the layer. Free format is refused: it does not tell its size.
+// readMPEGAudio reads the header of a frame of MPEG-1 or MPEG-2 audio. Its key is version, layer and sampling rate. Free format is refused: it does not tell its size.
 func readMPEGAudio(b []byte) (h audioHeader, ok bool) {
 	if len(b) < 4 || b[0] != 0xff || b[1]&0xe0 != 0xe0 {
 		return h, false
@@ -84,7 +84,7 @@ func readMPEGAudio(b []byte) (h audioHeader, ok bool) {
 	case 0:
 		low, shift = 1, 2
 	}
-	h.rate, h.samples, h.key = mpegAudioHz[hz]>>shift, 1152, uint32(layer)
+	h.rate, h.samples, h.key = mpegAudioHz[hz]>>shift, 1152, uint32(b[1]&0x1e)<<8|uint32(hz)
 	kbits := mpegAudioRates[low][layer-1][rate]
 	switch {
 	case layer == 1:
@@ -100,7 +100,7 @@ func readMPEGAudio(b []byte) (h audioHeader, ok bool) {
 
 // mpegAudioCodec tells MP3 from its older relatives.
 func mpegAudioCodec(key uint32) media.Codec {
-	if key == 3 {
+	if key>>9&3 == 0b01 {
 		return media.CodecMP3
 	}
 	return media.CodecMPA

@@ -62,9 +62,6 @@ func (s *stream) beginPictures(t stamp) {
 		s.beginPlain(t)
 		return
 	}
-	if s.undecided() && v.first {
-		s.d.stats.Unknown++
-	}
 	if !v.looking {
 		v.scan = s.pes
 	}
@@ -365,6 +362,9 @@ func (s *stream) endPictures() {
 	v := &s.video
 	if v.fresh && !s.drop {
 		s.look(true)
+	}
+	if s.undecided() {
+		s.d.stats.Unknown++
 	}
 	v.lastSize = v.size
 }

@@ -59,8 +59,8 @@ func (s *stream) reconsider(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	found, loas := framing(p)
 	a := &s.audio
+	found, loas := framing(p, s.codec == media.CodecUnknown || a.misses > 0)
 	switch {
 	case found == media.CodecUnknown && (s.codec == media.CodecUnknown || a.misses > 0):
 		s.guessLaw(p)
@@ -76,37 +76,43 @@ func (s *stream) reconsider(p []byte) {
 		return
 	}
 	s.setCodec(found)
-	a.loas = loas
+	a.loas, a.lost = loas, true
 }
 
-// framing recognises codecs whose frames tell their size: headers follow on each other to the end of the packet, or there are two of them at least.
-func framing(p []byte) (c media.Codec, loas bool) {
-	if ok, _ := chained(p, readADTS); ok {
-		return media.CodecAAC, false
-	}
-	if ok, _ := chained(p, readLOAS); ok {
-		return media.CodecAAC, true
-	}
-	if ok, h := chained(p, readMPEGAudio); ok {
-		return mpegAudioCodec(h.key), false
+// framing recognises codecs whose frames tell their size. search says that p may begin in the middle of a frame.
+func framing(p []byte, search bool) (c media.Codec, loas bool) {
+	for at := range p {
+		if at > 0 && !search {
+			break
+		}
+		switch rest := p[at:]; {
+		case rest[0] == 0xff:
+			if ok, _ := chained(rest, readADTS, at > 0); ok {
+				return media.CodecAAC, false
+			}
+			if ok, h := chained(rest, readMPEGAudio, at > 0); ok {
+				return mpegAudioCodec(h.key), false
+			}
+		case rest[0] == 0x56:
+			if ok, _ := chained(rest, readLOAS, at > 0); ok {
+				return media.CodecAAC, true
+			}
+		}
 	}
 	return media.CodecUnknown, false
 }
 
-func chained(p []byte, read headerReader) (ok bool, first audioHeader) {
-	for n := 0; ; n++ {
-		h, ok := read(p)
-		switch {
-		case !ok:
-			return false, first
-		case n == 0:
-			first = h
-		}
-		if h.size >= len(p) {
-			return h.size == len(p) || n >= 2, first
-		}
-		p = p[h.size:]
+// chained reports whether headers of one kind follow on each other: two of them, or one whose frame ends with p, which counts for less than two inside of a packet.
+func chained(p []byte, read headerReader, inside bool) (ok bool, first audioHeader) {
+	first, ok = read(p)
+	if !ok || first.size > len(p) {
+		return false, first
 	}
+	if first.size == len(p) {
+		return !inside, first
+	}
+	next, ok := read(p[first.size:])
+	return ok && next.key == first.key, first
 }
 
 // guessLaw decides for G.711 when nothing else fits, as most devices without a map, or with a wrong one, send it: whichever law makes the sound quieter.
