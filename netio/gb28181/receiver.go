@@ -86,7 +86,9 @@ func (r *Receiver) open() (err error) {
 		}
 	}
 	if r.opts.Listener != nil {
-		r.local = unmapped(r.opts.Listener.Addr())
+		if r.opts.RTP == nil {
+			r.local = unmapped(r.opts.Listener.Addr())
+		}
 		return r.listen()
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"berth/media"
+	"berth/media/remux"
 	"berth/media/rtpseq"
 	"berth/netio/udp"
 )
@@ -30,6 +31,15 @@ type SourceOptions struct {
 	Relearn time.Duration
 	// ReportInterval is the distance between receiver reports. Default 5 s (RFC 3550 section 6.2); negative sends none.
 	ReportInterval time.Duration
+	// Payloads are the dynamic payload types that mean something by agreement (`rtp_proxy.ps_pt` and so on).
+	Payloads PayloadTypes
+	// Tracks are the rules by which tracks are found; Ready, Write and WriteRTCP in it are set by the source.
+	Tracks remux.AssemblerOptions
+	// Ready is told which tracks the device sends, and again when it sends others: they are to be published, and answered with [Source.Attach]. Called like Locked. Default: they are not wanted.
+	Ready func(tracks []*media.Track)
+	// OnDemand says whether anybody needs the frames. While it says no, from when the tracks are attached, packets are counted and not looked into; afterwards media goes on at the next key
+	// frame. It is called with every batch of packets, under the source's lock. Default: they are always needed.
+	OnDemand func() bool
 	// Locked is told when the first valid packet has come, and whenever the device comes from another address or over another transport. It is called by the goroutine that pushes, under the source's lock: it must
 	// not wait and must not call the source.
 	Locked func(peer netip.AddrPort, tcp bool)
@@ -52,6 +62,9 @@ func (o *SourceOptions) setDefaults() {
 	}
 	if o.Locked == nil {
 		o.Locked = func(netip.AddrPort, bool) {}
+	}
+	if o.Ready == nil {
+		o.Ready = func([]*media.Track) {}
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Uint32
@@ -76,7 +89,8 @@ type Source struct {
 	received rtpseq.Receiver
 	reports  reportState
 	order    packetOrder
-	stats    SourceStats
+	delivery
+	stats SourceStats
 }
 
 // NewSource makes a source that has heard nothing.
@@ -91,6 +105,7 @@ func NewSource(opts SourceOptions) *Source {
 func (s *Source) PushUDP(now time.Time, from netip.AddrPort, pkt []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wakeOrSleep(now)
 	return s.push(now, from, pkt, false)
 }
 
@@ -98,6 +113,7 @@ func (s *Source) PushUDP(now time.Time, from netip.AddrPort, pkt []byte) bool {
 func (s *Source) PushTCP(now time.Time, from netip.AddrPort, pkt []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wakeOrSleep(now)
 	return s.push(now, from, pkt, true)
 }
 
@@ -105,6 +121,7 @@ func (s *Source) PushTCP(now time.Time, from netip.AddrPort, pkt []byte) bool {
 func (s *Source) pushBatch(now time.Time, packets []udp.Packet) (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wakeOrSleep(now)
 	for _, p := range packets {
 		any = s.push(now, p.From, p.Data, false) || any
 	}
@@ -271,6 +288,7 @@ func (s *Source) expire(now time.Time) {
 	if s.reorder != nil {
 		s.reorder.Expire(now)
 	}
+	s.serveAssembler(now)
 }
 
 func (s *Source) deadline() (at time.Time, due bool) {
@@ -279,6 +297,9 @@ func (s *Source) deadline() (at time.Time, due bool) {
 	}
 	if next := s.reports.next; !next.IsZero() && (!due || next.Before(at)) {
 		at, due = next, true
+	}
+	if !s.nextTick.IsZero() && (!due || s.nextTick.Before(at)) {
+		at, due = s.nextTick, true
 	}
 	return at, due
 }
@@ -340,7 +361,15 @@ func (s *Source) Stats() SourceStats {
 		out.Late = c.Late + c.Duplicates
 	}
 	out.Jitter = s.received.Jitter()
-	out.LastPacket = s.LastPacket()
+	out.LastPacket, out.LastFrame = s.LastPacket(), s.lastFrame
+	out.Payload = s.payload.String()
+	for _, l := range s.lanes {
+		if l != nil && l.carrier != nil {
+			damaged, skipped := l.carrier.counters()
+			out.Damaged += damaged
+			out.Skipped += skipped
+		}
+	}
 	return out
 }
 
@@ -353,7 +382,10 @@ func (s *Source) Close() {
 	}
 	s.closed = true
 	s.closePaths()
-	s.suspect, s.reorder = nil, nil
+	if s.assembler != nil {
+		s.assembler.Close()
+	}
+	s.suspect, s.reorder, s.delivery.lanes, s.writer = nil, nil, [maxLanes]*lane{}, nil
 }
 
 // returnPath makes the way back to the device over a socket or connection.

@@ -13,6 +13,7 @@ type SourceStats struct {
 	OtherSSRC  uint64        // packets of an SSRC that is not wanted; dropped
 	Invalid    uint64        // not RTP, or of a payload that nobody understands; dropped
 	Damaged    uint64        // access units given up because a part of them was missing
+	Refused    uint64        // packets made for the hub that it did not take
 	Unwatched  uint64        // packets not looked into because nobody needs the stream
 	Skipped    uint64        // bytes passed over to find the next packet on a TCP connection, or the next start code in a container
 	Restarts   uint64        // changes of SSRC, jumps in sequence or time
