@@ -98,7 +98,7 @@ func (d *Depacketizer) fragmentAAC(size int, data []byte) {
 
 // emitAAC hands on one access unit without the ADTS header that some cameras leave on it.
 func (d *Depacketizer) emitAAC(ext media.Ticks, unit []byte) {
-	if n := adtsSize(unit); n == len(unit) {
+	if n := adtsSize(unit); n > 0 && n == len(unit) {
 		if d.opts.Track == nil {
 			d.configure(adtsConfig(unit))
 		}

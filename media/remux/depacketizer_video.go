@@ -248,7 +248,7 @@ func (u *accessUnit) remember(set []byte) {
 	u.order.describe(u.kind, u.params)
 }
 
-// prepend puts the known parameter sets before a key frame that has none, behind its delimiter.
+// prepend puts the known parameter sets before a key frame that has no sequence parameter set, behind its delimiter.
 func (u *accessUnit) prepend() {
 	at := 0
 	if u.delimited {
@@ -256,7 +256,30 @@ func (u *accessUnit) prepend() {
 			return
 		}
 	}
-	u.buf = slices.Insert(u.buf, at, u.params...)
+	u.fresh = u.fresh[:0]
+	useful := false
+	for set, rest := annexb.Next(u.params); set != nil; set, rest = annexb.Next(rest) {
+		useful = useful || u.kind(set) == unitSPS
+		if !u.others || !u.holds(set) {
+			u.fresh = annexb.Append(u.fresh, set)
+		}
+	}
+	if useful {
+		u.buf = slices.Insert(u.buf, at, u.fresh...)
+	}
+}
+
+// holds reports whether a parameter set is in the access unit already.
+func (u *accessUnit) holds(set []byte) bool {
+	for unit, rest := annexb.Next(u.buf); unit != nil; unit, rest = annexb.Next(rest) {
+		if k := u.kind(unit); k == unitPicture || k == unitFirst {
+			return false
+		}
+		if bytes.Equal(unit, set) {
+			return true
+		}
+	}
+	return false
 }
 
 // shrink gives back a buffer that one large picture has left behind.

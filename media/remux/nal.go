@@ -40,8 +40,9 @@ func kindH264(unit []byte) unitKind {
 }
 
 // kindH265 sorts by nal_unit_type (ITU-T H.265 table 7-1). 48-50 mean packets of RTP (RFC 7798 section 4.4); the unspecified ones above are in use, for instance by Dolby Vision.
+// nuh_temporal_id_plus1 is never 0 (section 7.4.2.2), so that no unit looks like a start code.
 func kindH265(unit []byte) unitKind {
-	if len(unit) < 2 {
+	if len(unit) < 2 || unit[1]&7 == 0 {
 		return unitInvalid
 	}
 	switch t := unit[0] >> 1 & 0x3f; {

@@ -99,9 +99,13 @@ func TestOddTimesOfAudioArePutInOrder(t *testing.T) {
 		{"none, in bursts", regular(50, func(i int) step { return step{every(i%5, 0) + every(i, 20*(1-min(i%5, 1))*5), 0, 0} }), func(i int) int { return 160 * i }},
 		{"one for two frames", regular(50, func(i int) step { return step{every(i, 20), 1000 + 40*(i/2), 1000 + 40*(i/2)} }), func(i int) int { return 160 * i }},
 		{"a lost frame", regular(50, func(i int) step { return step{every(i, 20), 1000 + 20*(i+i/25), 1000 + 20*(i+i/25)} }), func(i int) int { return 160 * (i + i/25) }},
-		{"a second of silence", regular(50, func(i int) step { return step{every(i, 20) + i/25*(1-min(i%25, 1))*1000, 20*i + 1000*(i/25), 20*i + 1000*(i/25)} }), func(i int) int { return 160*i + 8000*(i/25) }},
+		{"a second of silence", regular(50, func(i int) step {
+			return step{every(i, 20) + i/25*(1-min(i%25, 1))*1000, 20*i + 1000*(i/25), 20*i + 1000*(i/25)}
+		}), func(i int) int { return 160*i + 8000*(i/25) }},
 		{"a jump", regular(50, func(i int) step { return step{every(i, 20), 20*i + 500000*(i/25), 20*i + 500000*(i/25)} }), func(i int) int { return 160 * i }},
-		{"a jump back", regular(50, func(i int) step { return step{every(i, 20), 900000 + 20*i - 800000*(i/25), 900000 + 20*i - 800000*(i/25)} }), func(i int) int { return 160 * i }},
+		{"a jump back", regular(50, func(i int) step {
+			return step{every(i, 20), 900000 + 20*i - 800000*(i/25), 900000 + 20*i - 800000*(i/25)}
+		}), func(i int) int { return 160 * i }},
 		{"a step back", regular(50, func(i int) step { return step{every(i, 20), 900000 + 20*i - 700*(i/25), 900000 + 20*i - 700*(i/25)} }), func(i int) int { return 160 * i }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
