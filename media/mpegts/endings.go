@@ -33,6 +33,9 @@ type endings struct {
 // single reports whether a PES packet is known to hold one whole picture, which may then go out when the packet ends.
 func (e *endings) single() bool { return e.singles >= max(e.need, singleAfter) }
 
+// likely reports whether a PES packet probably holds one whole picture: good enough where the alternative is to drop it.
+func (e *endings) likely() bool { return e.singles > 0 }
+
 // alone is called when a picture of one PES packet has been followed by another.
 func (e *endings) alone() { e.singles = min(e.singles+1, trustMost) }
 

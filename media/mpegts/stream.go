@@ -316,7 +316,7 @@ func (s *stream) hole() {
 	if s.audio != nil {
 		s.audio.Gap()
 	} else if s.begun {
-		if s.open || !s.ended.single() {
+		if s.open || !s.ended.likely() {
 			s.d.stats.Damaged++
 			s.drop()
 		} else {
