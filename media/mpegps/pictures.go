@@ -27,6 +27,7 @@ type pictures struct {
 
 	scan    int  // what is before has been looked through
 	fresh   bool // the beginning of the present packet has not been judged yet
+	whole   bool // the present packet begins with a NAL unit that has not been seen yet
 	first   bool // the next NAL unit is the first of a packet with a time stamp
 	looking bool // the present packet is looked through
 	content bool // units begin anywhere in packets
@@ -37,7 +38,7 @@ type pictures struct {
 
 // forget drops the unit in work.
 func (v *pictures) forget() {
-	v.begun, v.slice, v.fresh, v.looking, v.first = false, false, false, false, false
+	v.begun, v.slice, v.fresh, v.whole, v.looking, v.first = false, false, false, false, false, false
 	v.time, v.older, v.cut, v.scan, v.size = stamp{}, stamp{}, none, 0, 0
 	v.forgetEarly()
 }
@@ -57,6 +58,7 @@ func (s *stream) beginPictures(t stamp) {
 	v := &s.video
 	v.older = s.pesTime
 	s.pes, s.pesTime = len(s.buf), t
+	v.whole = false
 	v.size, v.first, v.asked = 0, t.ok && !t.weak && !v.content, true
 	if s.plain() {
 		s.beginPlain(t)
@@ -160,7 +162,7 @@ func (s *stream) aligned() {
 	v.looking = true
 	switch {
 	case s.undecided():
-		v.begun, s.from = false, s.pes
+		v.begun, v.whole, s.from = false, true, s.pes
 	case !v.begun:
 		if s.pesTime.differs(v.prev) {
 			v.resolve(true)
@@ -204,8 +206,12 @@ func (s *stream) unit(i int) {
 	v := &s.video
 	p := s.buf[i+3:]
 	s.verify(p)
-	v.first = false
+	v.first, v.whole = false, false
 	if s.undecided() || s.plain() {
+		return
+	}
+	if p[0]&0x80 != 0 {
+		v.looking = false // the packet's length is wrong, and this is a start code of the program stream: its end will tell
 		return
 	}
 	kind := classify(s.codec, p)
@@ -330,8 +336,11 @@ func (s *stream) unmask() bool {
 	if s.plain() {
 		return false
 	}
-	from := s.pes
+	from, t := s.pes, s.video.time
 	s.video.forget()
+	if !s.pesTime.ok {
+		s.pesTime = t
+	}
 	s.video.lost, s.video.fresh, s.video.first = true, true, true
 	s.from, s.video.scan = from, from
 	return true
@@ -350,11 +359,12 @@ func (s *stream) finish(end int) {
 
 // forgetBefore drops what no unit begins in: all but what may belong to a start code.
 func (s *stream) forgetBefore() {
-	if v := &s.video; !v.begun && !v.fresh && !s.plain() {
-		s.from = max(s.from, len(s.buf)-3)
-		if !v.looking {
-			s.from = len(s.buf)
-		}
+	switch v := &s.video; {
+	case v.begun || v.fresh || v.whole || s.plain():
+	case v.looking:
+		s.from = max(s.from, min(v.scan, len(s.buf)-2)-1)
+	default:
+		s.from = len(s.buf)
 	}
 }
 

@@ -24,6 +24,7 @@ type sounds struct {
 	config    *mpeg4audio.AudioSpecificConfig
 	configKey uint32
 	latm      latm
+	cutTime   stamp // of the frame whose rest comes with the next packet
 
 	base    stamp // time of a frame
 	samples int64 // from there to the next
@@ -167,8 +168,8 @@ func (s *stream) split(read headerReader, least int) {
 		if at+h.size > len(s.buf) {
 			break
 		}
-		t := stamp{}
-		if at >= s.pes {
+		t := a.cutTime
+		if a.cutTime = (stamp{}); at >= s.pes {
 			t, s.pesTime = s.pesTime, stamp{}
 		}
 		s.framed(s.buf[at+h.header:at+h.size], s.buf[at:], h, t)
@@ -177,6 +178,9 @@ func (s *stream) split(read headerReader, least int) {
 		found++
 	}
 	s.from = at
+	if at >= s.pes && at < len(s.buf) {
+		a.cutTime, s.pesTime = s.pesTime, stamp{}
+	}
 	s.d.stats.Skipped += uint64(skipped)
 	if found > 0 {
 		a.misses, a.sumA, a.sumMu, a.odd = 0, 0, 0, 0

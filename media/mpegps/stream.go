@@ -243,7 +243,7 @@ func (s *stream) gap(open bool) {
 		if len(s.buf) > s.from {
 			s.d.stats.Damaged++
 		}
-		s.audio.lost = true
+		s.audio.lost, s.audio.cutTime = true, stamp{}
 	} else {
 		s.gapPictures(open)
 		s.video.lost = true
