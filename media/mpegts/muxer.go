@@ -14,6 +14,7 @@ var ErrNoTracks = errors.New("a transport stream needs at least one track")
 // CodecError is returned by [NewMuxer] for a track that transport streams have no place for.
 type CodecError struct{ Codec media.Codec }
 
+// Error names the codec.
 func (e *CodecError) Error() string {
 	return fmt.Sprintf("%s cannot be carried in an MPEG transport stream", e.Codec)
 }
