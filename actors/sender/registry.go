@@ -278,6 +278,7 @@ func (a *registry) onTerminated(ctx actor.Context, who *actor.PID) {
 		e.crashes = 0
 	}
 	e.crashes++
+	e.picture.Store(&view{Since: e.picture.Load().Since})
 	a.log.Error().Str("stream", e.def.Stream.Path()).Str("ssrc", e.def.SSRC).Int("crashes", e.crashes).Msg("sender crashed")
 	if !e.stored || e.crashes > maxCrashes {
 		e.outcome = errCrashed

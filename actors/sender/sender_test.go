@@ -125,8 +125,9 @@ func TestPassiveSendersAnswerWithTheirPortAndWait(t *testing.T) {
 			actortest.Eventually(t, func() bool { return f.list()[0].Peer.IsValid() }, "the peer is known")
 			s.say()
 			require.EqualValues(t, 78, hearFramed(t, conn).SSRC)
-			require.NoError(t, conn.Close())
+			require.NoError(t, conn.CloseWrite())
 			require.Equal(t, codeEOF, f.hooked()["err"])
+			require.NoError(t, conn.Close())
 			f.requireNothing()
 			continue
 		}
@@ -407,14 +408,15 @@ func TestASenderThatCrashesIsRestored(t *testing.T) {
 	for _, r := range f.viewers("x") {
 		require.Equal(t, "rtp_sender-77", r.Info.ID)
 	}
-	f.rt.System.Root.Send(childOf(f, "77"), &actors.Crash{})
+	child := childOf(f, "77")
+	f.rt.System.Root.Send(child, &actors.Crash{})
+	actortest.Eventually(t, func() bool { return !actortest.Alive(f.rt, child) }, "it is gone")
 	actortest.Eventually(t, func() bool {
 		s.say()
 		list := f.list()
-		return len(list) == 1 && list[0].Stats.Packets > 0 && len(f.viewers("x")) == 1
+		return len(list) == 1 && list[0].Stats.Packets > 0 && len(f.viewers("x")) == 1 && f.leased() == 1
 	}, "it is back")
 	require.Equal(t, port, f.list()[0].Local.Port())
-	require.Equal(t, 1, f.leased())
 	require.Equal(t, 1, f.stop("x", "").Count)
 	f.requireNothing()
 }

@@ -102,8 +102,9 @@ func (f *Form) chooseContainer() error {
 		c.byHub[t.hubTrack] = i
 	}
 	f.make, f.clock = c, media.FrameClock
-	c.mux = newMuxer(f.opts.Kind, kept)
-	return nil
+	var err error
+	c.mux, err = newMuxer(f.opts.Kind, kept)
+	return err
 }
 
 // addTrack takes a track into the container.

@@ -15,6 +15,7 @@ import (
 	"berth/media"
 	"berth/media/hub"
 	"berth/media/mpegps"
+	"berth/media/mpegts"
 )
 
 // demuxed collects what a receiver makes of payloads.
@@ -55,11 +56,14 @@ type demuxer interface {
 }
 
 func newDemuxer(kind FormKind, d *demuxed) demuxer {
+	if kind == FormTS {
+		return mpegts.NewDemuxer(mpegts.Options{Emit: d.take})
+	}
 	return mpegps.NewDemuxer(mpegps.Options{Emit: d.take})
 }
 
 // containers are the kinds under test.
-func containers() []FormKind { return []FormKind{FormPS} }
+func containers() []FormKind { return []FormKind{FormPS, FormTS} }
 
 func TestContainersCarryTheElementaryStreamsBitExactInAllModes(t *testing.T) {
 	modes := map[string]func(t *testing.T, o SenderOptions) (next func() *rtp.Packet, s *Sender){

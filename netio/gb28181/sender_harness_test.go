@@ -72,12 +72,12 @@ func newTestStream(t testing.TB, sets bool, sound format.Format, opts hub.Option
 
 // unit returns a NAL unit with random content.
 func (s *testStream) unit(kind byte, size int) []byte {
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte(1 + s.rand.IntN(255)) // no emulation of start codes
+	b := make([]byte, size+8)
+	for i := 0; i < size; i += 8 {
+		binary.BigEndian.PutUint64(b[i:], s.rand.Uint64()|0x0101010101010101) // no emulation of start codes
 	}
 	b[0], b[1] = kind, 0x80|b[1]
-	return b
+	return b[:size:size]
 }
 
 // picture writes an access unit of so many bytes.
