@@ -192,13 +192,15 @@ var oddities = []oddity{
 		packet{id: idVideo, pts: 11800, dts: 8_000_000, payload: inter(3, 300)}.bytes(),
 	}, want: []got{
 		{idVideo, media.CodecH264, 8200, 1000, true, join(head264(), idr(1, 500)), nil},
-		{idVideo, media.CodecH264, 19000, 4600, false, inter(2, 300), nil}, pic(11800, false, inter(3, 300)),
+		{idVideo, media.CodecH264, 19000, 4600, false, inter(2, 300), nil},
+		pic(11800, false, inter(3, 300)),
 	}},
 	{name: "time stamps wrap", input: [][]byte{
 		starts(900), video(wrap-1000, head264(), idr(1, 500)), audio(wrap-500, law), video(2600, inter(2, 300)), audio(3100, law), packet{id: idVideo, pts: 6200, dts: wrap - 100, payload: inter(3, 300)}.bytes(),
 	}, want: []got{
 		sound(media.CodecPCMA, wrap-500, law), pic(wrap-1000, true, head264(), idr(1, 500)), sound(media.CodecPCMA, wrap+3100, law),
-		pic(wrap+2600, false, inter(2, 300)), {idVideo, media.CodecH264, wrap + 6200, wrap - 100, false, inter(3, 300), nil},
+		pic(wrap+2600, false, inter(2, 300)),
+		{idVideo, media.CodecH264, wrap + 6200, wrap - 100, false, inter(3, 300), nil},
 	}},
 	{name: "audio joins after a wrap", input: [][]byte{
 		starts(900), video(wrap-1000, head264(), idr(1, 500)), video(2600, inter(2, 300)), audio(3100, law),
@@ -224,14 +226,17 @@ var oddities = []oddity{
 		packAt(0), streamMap(typeG722, idAudio, typeG723, idAudio+1, typeG729, idAudio+2, typeSVACAudio, idAudio+3),
 		audio(1000, law), packet{id: idAudio + 1, pts: 1000, payload: law}.bytes(), packet{id: idAudio + 2, pts: 1000, payload: law}.bytes(), packet{id: idAudio + 3, pts: 1000, payload: law}.bytes(),
 	}, want: []got{
-		sound(media.CodecG722, 1000, law), {idAudio + 1, media.CodecG723, 1000, 1000, true, law, nil},
-		{idAudio + 2, media.CodecG729, 1000, 1000, true, law, nil}, {idAudio + 3, media.CodecSVACA, 1000, 1000, true, law, nil},
+		sound(media.CodecG722, 1000, law),
+		{idAudio + 1, media.CodecG723, 1000, 1000, true, law, nil},
+		{idAudio + 2, media.CodecG729, 1000, 1000, true, law, nil},
+		{idAudio + 3, media.CodecSVACA, 1000, 1000, true, law, nil},
 	}},
 	{name: "svac, told apart by time", input: [][]byte{
 		packAt(0), systemHeader(idVideo), streamMap(typeSVACVideo, idVideo), video(0, filler(1, 300)), video(-1, filler(2, 300)), video(3600, filler(3, 300)), video(3600, filler(4, 30)), video(7200, filler(5, 300)),
 	}, want: []got{
 		{idVideo, media.CodecSVACV, 0, 0, true, join(filler(1, 300), filler(2, 300)), nil},
-		{idVideo, media.CodecSVACV, 3600, 3600, false, join(filler(3, 300), filler(4, 30)), nil}, {idVideo, media.CodecSVACV, 7200, 7200, false, filler(5, 300), nil},
+		{idVideo, media.CodecSVACV, 3600, 3600, false, join(filler(3, 300), filler(4, 30)), nil},
+		{idVideo, media.CodecSVACV, 7200, 7200, false, filler(5, 300), nil},
 	}},
 	{name: "garbage before the first start code", input: [][]byte{
 		filler(1, 50), {0, 0, 1, 0x41, 0, 0, 0, 1, 0x65}, starts(900), video(1000, head264(), idr(1, 500)),

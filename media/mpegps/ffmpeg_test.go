@@ -26,13 +26,13 @@ func ffmpeg(t *testing.T, program string, args ...string) []byte {
 	return out.Bytes()
 }
 
-// sample makes a file of four seconds of picture and sound.
+// sample makes a file of two seconds of picture and sound.
 func sample(t *testing.T, format string, coding ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "sample."+format)
 	args := []string{
-		"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
-		"-t", "4", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "400k", "-threads", "1",
+		"-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+		"-t", "2", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "400k", "-preset", "ultrafast", "-threads", "1",
 	}
 	args = append(args, coding...)
 	ffmpeg(t, "ffmpeg", append(args, "-f", format, file)...)
@@ -117,7 +117,7 @@ func TestProgramStreamsOfFFmpegAreTakenApart(t *testing.T) {
 						}
 					}
 					if kind == media.KindVideo {
-						require.Equal(t, 4, keys(frames))
+						require.Equal(t, 2, keys(frames))
 					}
 				}
 				st := k.d.Stats()
@@ -151,7 +151,7 @@ func TestFFmpegReadsWhatIsMuxed(t *testing.T) {
 			source := demux(0, readAll(t, sample(t, "dvd", append(c.enc, "-c:a", "mp2")...)))
 			m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(c.video), track(media.CodecAAC), track(media.CodecMPA)}})
 			adtsFile := filepath.Join(t.TempDir(), "sound.aac")
-			ffmpeg(t, "ffmpeg", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", "4", "-c:a", "aac", "-f", "adts", adtsFile)
+			ffmpeg(t, "ffmpeg", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", "2", "-c:a", "aac", "-f", "adts", adtsFile)
 			sound := splitFile(t, readAll(t, adtsFile))
 			pictures, all := source.of(media.KindVideo)
 			var out []byte

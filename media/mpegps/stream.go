@@ -9,10 +9,11 @@ import (
 
 // Bounds of one stream.
 const (
-	growStep  = 4 << 10   // buffers grow by this, or a quarter
-	keepBytes = 64 << 10  // buffers up to this size are never given back
-	shrinkAge = 256       // units after which a buffer is held against what was needed
-	maxAudio  = 128 << 10 // bytes of audio that may wait for the end of their packet, or of their frame
+	growStep   = 4 << 10   // buffers grow by this, or a quarter
+	keepBytes  = 64 << 10  // buffers up to this size are never given back
+	shrinkAge  = 256       // units after which a buffer is held against what was needed
+	judgeBytes = 64        // of a packet mostly tell whether it goes on with a unit
+	maxAudio   = 128 << 10 // bytes of audio that may wait for the end of their packet, or of their frame
 )
 
 // stamp is when a unit is to be shown and decoded. ok is false when the container did not say.
@@ -147,6 +148,16 @@ func (s *stream) stampOf(t times) stamp {
 // append takes payload of the present packet.
 func (s *stream) append(b []byte) {
 	if s.drop || len(b) == 0 {
+		return
+	}
+	switch {
+	case s.video.fresh && len(b) > judgeBytes: // what ends the unit before is found before the rest is put behind it
+		s.append(b[:judgeBytes])
+		s.append(b[judgeBytes:])
+		return
+	case s.video.looking && !s.video.begun && len(b) > growStep: // most of it will not be kept
+		s.append(b[:growStep])
+		s.append(b[growStep:])
 		return
 	}
 	most := s.d.opt.MaxUnit
