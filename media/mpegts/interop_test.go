@@ -88,7 +88,7 @@ func TestWhatFfmpegMuxesIsTakenApart(t *testing.T) {
 		{"h264 and aac", append(x264, "-c:a", "aac"), media.CodecH264, media.CodecAAC, 50, 90},
 		{"h264 and latm", append(x264, "-c:a", "aac", "-mpegts_flags", "latm"), media.CodecH264, media.CodecAAC, 50, 90},
 		{"h264 and opus", append(x264, "-c:a", "libopus"), media.CodecH264, media.CodecOpus, 50, 99},
-		{"h264 and mp2", append(x264, "-c:a", "mp2"), media.CodecH264, media.CodecMP3, 50, 80},
+		{"h264 and mp2", append(x264, "-c:a", "mp2"), media.CodecH264, media.CodecMPA, 50, 80},
 		{"h265 and aac", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=12", "-c:a", "aac"}, media.CodecH265, media.CodecAAC, 50, 90},
 		{"with lengths", append(x264, "-c:a", "aac", "-omit_video_pes_length", "0"), media.CodecH264, media.CodecAAC, 50, 90},
 	} {

@@ -83,7 +83,7 @@ func byTrack(frames []sent, track int) (out []media.Frame) {
 }
 
 var codecs = []media.Codec{
-	media.CodecH264, media.CodecH265, media.CodecAAC, media.CodecOpus, media.CodecPCMA, media.CodecPCMU, media.CodecG722, media.CodecG723, media.CodecG729, media.CodecMP3,
+	media.CodecH264, media.CodecH265, media.CodecAAC, media.CodecOpus, media.CodecPCMA, media.CodecPCMU, media.CodecG722, media.CodecG723, media.CodecG729, media.CodecMP3, media.CodecMPA,
 }
 
 // frameOf makes a frame of a codec.
@@ -96,7 +96,9 @@ func frameOf(codec media.Codec, key bool, n int) media.Frame {
 		f.Key, f.Payload = key, pictureH265(key, n)
 	case media.CodecAAC:
 		f.Config = stereo
-	case media.CodecMP3: // layer II, 192 kbit/s, 48 kHz
+	case media.CodecMP3: // layer III, 128 kbit/s, 48 kHz
+		f.Payload = append([]byte{0xff, 0xfb, 0x94, 0}, random(380)...)
+	case media.CodecMPA: // layer II, 192 kbit/s, 48 kHz
 		f.Payload = append([]byte{0xff, 0xfd, 0xa4, 0}, random(572)...)
 	}
 	return f

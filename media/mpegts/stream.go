@@ -25,8 +25,9 @@ type stream struct {
 	d          *Demuxer
 	pid        int
 	streamType byte
-	codec      media.Codec
-	audio      *pes.Audio // for audio whose frames have headers; nil for all else
+	named      media.Codec // by the map
+	codec      media.Codec // the same, or what frames of MPEG audio say more exactly
+	audio      *pes.Audio  // for audio whose frames have headers; nil for all else
 	counters
 
 	head   []byte // of a PES packet, while it is not whole
@@ -51,7 +52,7 @@ type stream struct {
 }
 
 func newStream(d *Demuxer, pid int, streamType byte, codec media.Codec) *stream {
-	s := &stream{d: d, pid: pid, streamType: streamType, codec: codec, step: media.Ticks(media.FrameClock) / 25}
+	s := &stream{d: d, pid: pid, streamType: streamType, named: codec, codec: codec, step: media.Ticks(media.FrameClock) / 25}
 	if format, ok := pes.AudioFormatOf(streamType); ok {
 		s.audio = pes.NewAudio(format, s.emit)
 	}
@@ -289,6 +290,10 @@ func (s *stream) time() stamp {
 
 // emit hands a frame on.
 func (s *stream) emit(f *media.Frame) {
+	if s.audio != nil && f.Codec != s.codec {
+		s.codec = f.Codec
+		s.d.version++
+	}
 	f.Codec = s.codec
 	s.frames++
 	s.d.stats.Frames++

@@ -127,7 +127,7 @@ func (d *Demuxer) takePMT(b []byte) {
 			continue
 		}
 		s := find(d.order, pid)
-		if s == nil || s.streamType != streamType || s.codec != codec {
+		if s == nil || s.streamType != streamType || s.named != codec {
 			s = newStream(d, pid, streamType, codec)
 		}
 		kept = append(kept, s)
