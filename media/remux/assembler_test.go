@@ -465,3 +465,75 @@ func TestSteadyStateOfTheAssemblerAllocatesNothing(t *testing.T) {
 	step()
 	require.Zero(t, testing.AllocsPerRun(500, step))
 }
+
+func TestEveryCodecThatContainersCarryHasATrack(t *testing.T) {
+	conf := &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 16000, ChannelConfig: 1}
+	mp3 := append([]byte{0xff, 0xfb, 0x90, 0x00}, make([]byte, 413)...)
+	for _, c := range []struct {
+		codec   media.Codec
+		payload []byte
+		as      media.Codec
+		static  uint8
+		ticks   uint32 // from one to the next
+	}{
+		{media.CodecAAC, []byte{1}, media.CodecAAC, 97, 1024},
+		{media.CodecPCMA, make([]byte, 160), media.CodecPCMA, 8, 160},
+		{media.CodecPCMU, make([]byte, 160), media.CodecPCMU, 0, 160},
+		{media.CodecOpus, []byte{0x78, 1}, media.CodecOpus, 97, 960},
+		{media.CodecMP3, mp3, media.CodecMPA, 14, 2351},
+		{media.CodecMPA, mp3, media.CodecMPA, 14, 2351},
+		{media.CodecMPA, mp3[:100], media.CodecMPA, 14, 1800}, // not a whole frame: by its times
+		{media.CodecG722, make([]byte, 160), media.CodecG722, 9, 160},
+		{media.CodecG723, make([]byte, 24), media.CodecG723, 4, 240},
+		{media.CodecG728, make([]byte, 20), media.CodecG728, 15, 80},
+		{media.CodecG729, make([]byte, 20), media.CodecG729, 18, 160},
+	} {
+		t.Run(c.codec.String(), func(t *testing.T) {
+			r := newRig(t, AssemblerOptions{OnlyTrack: 1})
+			for i := range 3 {
+				f := media.Frame{Codec: c.codec, PTS: media.Ticks(1800 * i), Key: true, Payload: c.payload}
+				if c.codec == media.CodecAAC {
+					f.Config = conf
+				}
+				if c.ticks != 1800 {
+					f.PTS = 0 // nothing but the length of frames to go by
+				}
+				f.DTS = f.PTS
+				r.frame(audioID, f)
+				r.pass(20 * time.Millisecond)
+			}
+			track := r.ready[0][0]
+			require.Equal(t, c.as, track.Codec)
+			require.Equal(t, c.static, track.PayloadType())
+			require.Equal(t, []uint32{0, c.ticks, 2 * c.ticks}, r.timestamps(0))
+		})
+	}
+	r := newRig(t, AssemblerOptions{OnlyTrack: 2})
+	r.frame(videoID, hevcKey(0))
+	require.Equal(t, []media.Codec{media.CodecH265}, r.codecs())
+}
+
+func TestThereIsAnEndToStreamsThatAreToldApart(t *testing.T) {
+	r := newRig(t, AssemblerOptions{})
+	var many []Elementary
+	for i := range 100 {
+		many = append(many, Elementary{ID: i, Codec: media.CodecPCMA})
+	}
+	r.a.Announce(many)
+	require.Len(t, r.a.streams, maxElementaries)
+	r.frame(videoID, keyFrame(0))
+	require.EqualValues(t, 1, r.a.Stats().Ignored)
+}
+
+// TestAStreamMayTurnIntoAnotherKind: an id that is used anew.
+func TestAStreamMayTurnIntoAnotherKind(t *testing.T) {
+	r := newRig(t, AssemblerOptions{})
+	r.frame(videoID, keyFrame(0))
+	r.frame(audioID, g711(0))
+	r.pass(4 * time.Second)
+	r.frame(audioID, keyFrame(360000))
+	r.frame(videoID, g711(360000))
+	require.Equal(t, []media.Codec{media.CodecH264, media.CodecPCMA}, r.codecs())
+	require.Equal(t, []uint32{0, 360000}, r.timestamps(0))
+	require.Equal(t, []uint32{0, 32000}, r.timestamps(1))
+}

@@ -87,7 +87,8 @@ func TestPacketsOfH264BecomeAccessUnits(t *testing.T) {
 		{"two fields of one time", []scripted{start, {ts: 3600, payload: inter, marker: true}, {ts: 3600, payload: inter, marker: true}, {ts: 7200, payload: inter, marker: true}, {ts: 7200, payload: inter, marker: true}}, [][]byte{full, stream(inter), stream(inter), stream(inter), stream(inter)}, 0},
 		{"a lost picture", []scripted{start, {lost: true, ts: 7200, payload: inter, marker: true}, {ts: 10800, payload: key, marker: true}}, [][]byte{full, full}, 0},
 		{"a lost end", []scripted{start, {ts: 3600, payload: []byte{0x5c, 0x81, 0x9a}}, {lost: true, ts: 7200, payload: key, marker: true}}, [][]byte{full, full}, 1},
-		{"a lost middle", []scripted{start, {ts: 3600, payload: []byte{0x5c, 0x81, 0x9a}}, {lost: true, ts: 3600, payload: []byte{0x5c, 0x41, 8}, marker: true}, {ts: 7200, payload: key, marker: true}}, [][]byte{full, full}, 2},
+		{"a lost middle", []scripted{start, {ts: 3600, payload: []byte{0x5c, 0x81, 0x9a}}, {lost: true, ts: 3600, payload: []byte{0x5c, 0x41, 8}, marker: true}, {ts: 7200, payload: key, marker: true}}, [][]byte{full, full}, 1},
+		{"a lost slice of a key frame", []scripted{start, {ts: 3600, payload: []byte{24, 0}, marker: true}, {ts: 3600, payload: []byte{0x65, 0x3a, 1}, marker: true}, {ts: 7200, payload: inter, marker: true}, {ts: 10800, payload: key, marker: true}}, [][]byte{full, full}, 1},
 		{"the beginning of a key frame lost", []scripted{start, {lost: true, ts: 3600, payload: []byte{0x65, 0x3a, 1}, marker: true}, {ts: 7200, payload: key, marker: true}}, [][]byte{full, full}, 1},
 		{"a fragment without its beginning", []scripted{start, {ts: 3600, payload: []byte{0x5c, 0x41, 8}, marker: true}, {ts: 7200, payload: inter, marker: true}}, [][]byte{full}, 1},
 		{"a fragment without its end", []scripted{start, {ts: 3600, payload: []byte{0x5c, 0x81, 8}, marker: true}, {ts: 7200, payload: inter, marker: true}}, [][]byte{full}, 1},
@@ -390,4 +391,64 @@ func TestWhatCannotBeUnpackedIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrCodec)
 	_, err = NewPacketizer(PacketizerOptions{Track: trackOf(t, &format.MPEG4AudioLATM{CPresent: true})})
 	require.ErrorIs(t, err, ErrCodec)
+}
+
+func TestMPEGAudioIsPutTogether(t *testing.T) {
+	head := []byte{0xff, 0xfb, 0x90, 0x00} // 417 bytes a frame
+	rest := bytes.Repeat([]byte{7}, 413)
+	low := joined([]byte{0xff, 0xf3, 0x40, 0x00}, bytes.Repeat([]byte{7}, 100)) // MPEG-2: 104 bytes
+	at := func(offset int, b ...byte) []byte { return append([]byte{0, 0, byte(offset >> 8), byte(offset)}, b...) }
+	for _, c := range []struct {
+		name    string
+		script  []scripted
+		want    [][]byte
+		damaged uint64
+		invalid uint64
+	}{
+		{"whole", []scripted{{payload: at(0, joined(head, rest)...)}}, [][]byte{joined(head, rest)}, 0, 0},
+		{"of a low rate", []scripted{{payload: at(0, low...)}}, [][]byte{low}, 0, 0},
+		{"several", []scripted{{payload: at(0, joined(low, low)...)}}, [][]byte{joined(low, low)}, 0, 0},
+		{"fragments", []scripted{{payload: at(0, joined(head, rest[:100])...)}, {payload: at(104, rest[100:]...)}}, [][]byte{joined(head, rest)}, 0, 0},
+		{"a fragment alone", []scripted{{payload: at(104, rest[100:]...)}}, nil, 1, 0},
+		{"a fragment lost", []scripted{{payload: at(0, joined(head, rest[:100])...)}, {lost: true, payload: at(204, rest[200:]...)}}, nil, 1, 0},
+		{"a fragment too long", []scripted{{payload: at(0, joined(head, rest[:100])...)}, {payload: at(104, joined(rest, rest)...)}}, nil, 1, 0},
+		{"no frame", []scripted{{payload: at(0, 1, 2, 3, 4, 5, 6)}}, nil, 0, 1},
+		{"nothing", []scripted{{payload: at(0)}}, nil, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, frames := unpacker(t, DepacketizerOptions{Codec: media.CodecMP3})
+			require.Equal(t, media.CodecMPA, d.Codec())
+			play(d, c.script)
+			require.Len(t, *frames, len(c.want))
+			for i, f := range *frames {
+				require.Equal(t, c.want[i], f.Payload)
+			}
+			require.Equal(t, c.damaged, d.Stats().Damaged)
+			require.Equal(t, c.invalid, d.Stats().Invalid)
+		})
+	}
+}
+
+func TestPiecesOfAudioAreBounded(t *testing.T) {
+	latm := &format.MPEG4AudioLATM{PayloadTyp: 97, CPresent: true}
+	for _, o := range []DepacketizerOptions{{Codec: media.CodecAAC}, {Track: trackOf(t, latm)}} {
+		d, _ := unpacker(t, o)
+		s := &source{}
+		d.Write(s.packet(false, 0xff, 0xf1, 0x60, 0x43, 0xff, 0xff, 0xfc)) // a frame of 8191 bytes
+		for range 200 {
+			d.Write(s.packet(false, make([]byte, 1000)...))
+			require.LessOrEqual(t, len(d.part), maxAudioFrame)
+		}
+		require.NotZero(t, d.Stats().Damaged+d.Stats().Invalid)
+	}
+}
+
+func TestADTSWithAChecksumIsRead(t *testing.T) {
+	d, frames := unpacker(t, DepacketizerOptions{Codec: media.CodecAAC})
+	d.Write((&source{}).packet(true, 0xff, 0xf0, 0x60, 0x00, 0x01, 0x5f, 0xfc, 0xaa, 0xbb, 7))
+	require.Len(t, *frames, 1)
+	require.Equal(t, []byte{7}, (*frames)[0].Payload)
+	require.EqualValues(t, 1, (*frames)[0].Config.ChannelConfig, "where the layout is in the stream")
+	d.Write((&source{}).packet(true, 0xff, 0xf1, 0x60, 0x00, 0x00, 0x1f, 0xfc, 0, 0)) // shorter than its header
+	require.Len(t, *frames, 1)
 }

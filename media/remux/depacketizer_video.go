@@ -32,6 +32,8 @@ type accessUnit struct {
 	fragment  bool        // a fragmented unit has begun
 	damaged   bool        // to be dropped
 
+	bad     bool   // the last one that was dropped has timestamp badTS; what else comes of it is dropped with it
+	badTS   uint32 //
 	torn    bool   // packets are missing before the next unit
 	done    bool   // the marker has ended a unit with timestamp doneTS
 	doneTS  uint32 //
@@ -76,6 +78,8 @@ func (d *Depacketizer) readUnits(payload []byte, marker bool) {
 	}
 	if !u.open {
 		u.begin()
+		u.bad = u.bad && u.badTS == d.ts
+		u.damaged = u.bad
 	}
 	u.ts, u.at = d.ts, d.ext // parameter sets that came alone belong to the picture after them
 	if !u.payload(d, payload) {
@@ -168,10 +172,10 @@ func (u *accessUnit) holdsPicture() bool {
 func (u *accessUnit) end(d *Depacketizer) {
 	u.open = false
 	if u.damaged || u.fragment {
-		if len(u.buf) > 0 || u.damaged {
+		if !u.bad {
 			d.stats.Damaged++
 		}
-		u.fragment = false
+		u.bad, u.badTS, u.fragment = true, u.ts, false
 		u.wait(d)
 		return
 	}

@@ -118,17 +118,19 @@ func picture(t *rapid.T, h265 bool) []byte {
 		}
 		return append([]byte{0x60 | h264Type}, body...)
 	}
-	body := func(least, most int, first byte) []byte {
-		b := rapid.SliceOfN(rapid.ByteRange(2, 255), least, most).Draw(t, "body")
-		return append([]byte{first}, b...)
+	body := func(n int, first byte) []byte {
+		b := bytes.Repeat([]byte{byte(rapid.IntRange(2, 255).Draw(t, "filling"))}, n+1)
+		b[0] = first
+		return b
 	}
+	length := func(most int) int { return rapid.IntRange(1, most).Draw(t, "length") }
 	var units [][]byte
 	if rapid.Bool().Draw(t, "delimiter") {
 		units = append(units, unit(9, 35, []byte{0x50}))
 	}
 	key := rapid.Bool().Draw(t, "key")
 	if key {
-		units = append(units, unit(7, 33, body(1, 40, 0x42)), unit(8, 34, body(1, 10, 0xee)))
+		units = append(units, unit(7, 33, body(length(40), 0x42)), unit(8, 34, body(length(10), 0xee)))
 	}
 	if rapid.Bool().Draw(t, "message") {
 		units = append(units, unit(6, 39, []byte{5, 2, 9, 9, 0x80}))
@@ -142,7 +144,7 @@ func picture(t *rapid.T, h265 bool) []byte {
 		if key {
 			h264Type, h265Type = 5, 19
 		}
-		units = append(units, unit(h264Type, h265Type, body(1, rapid.SampledFrom([]int{3, 60, 1388, 1389, 5000}).Draw(t, "most"), first)))
+		units = append(units, unit(h264Type, h265Type, body(length(rapid.SampledFrom([]int{3, 60, 1400, 5000}).Draw(t, "most")), first)))
 	}
 	return stream(units...)
 }
@@ -206,6 +208,61 @@ func TestSamplesAreDividedWithTheirTimes(t *testing.T) {
 				require.Len(t, p[12:], c.sizes[i])
 				require.Equal(t, 0xffff_f000+c.ticks[i], uint32(p[4])<<24|uint32(p[5])<<16|uint32(p[6])<<8|uint32(p[7]))
 			}
+		})
+	}
+}
+
+// TestEverySizeFits looks at the sizes around those at which packets are filled.
+func TestEverySizeFits(t *testing.T) {
+	for _, f := range []format.Format{&format.H264{PayloadTyp: 96}, &format.H265{PayloadTyp: 96}} {
+		track := trackOf(t, f)
+		head := []byte{0x41, 0x9a}
+		if track.Codec == media.CodecH265 {
+			head = []byte{2, 1, 0x80}
+		}
+		for n := range 400 {
+			payload := stream(append(bytes.Clone(head), bytes.Repeat([]byte{7}, n)...), append(bytes.Clone(head), 9))
+			packets := pack(t, track, 100, media.Frame{Codec: track.Codec, Payload: payload})
+			for i, p := range packets {
+				require.LessOrEqual(t, len(p), 100)
+				require.Equal(t, i == len(packets)-1, p[1]&0x80 != 0, "the marker is on the last packet")
+			}
+			got := unpack(t, track, packets)
+			require.Len(t, got, 1)
+			require.Equal(t, payload, got[0].Payload)
+		}
+	}
+}
+
+// TestHeadersOfAggregatesSpeakForAll: the highest importance, the lowest layer and temporal id, and any error.
+func TestHeadersOfAggregatesSpeakForAll(t *testing.T) {
+	p := pack(t, trackOf(t, &format.H264{PayloadTyp: 96}), 0, media.Frame{Codec: media.CodecH264, Payload: stream([]byte{0x06, 1, 0x80}, []byte{0x41, 0x9a}, []byte{0xa1, 0x9a})})
+	require.Equal(t, byte(0x80|0x40|24), p[0][12])
+	p = pack(t, trackOf(t, &format.H265{PayloadTyp: 96}), 0, media.Frame{Codec: media.CodecH265, Payload: stream([]byte{39<<1 | 1, 3<<3 | 4, 5}, []byte{2, 2<<3 | 3, 0x80}, []byte{0x80 | 2, 7<<3 | 2, 0x80})})
+	require.Equal(t, []byte{0x80 | 48<<1, 2<<3 | 2}, p[0][12:14])
+}
+
+func TestWhatCannotBePackedIsCounted(t *testing.T) {
+	video, sound := trackOf(t, &format.H264{PayloadTyp: 96}), aacTrack(t)
+	for _, c := range []struct {
+		name    string
+		track   *media.Track
+		codec   media.Codec
+		payload []byte
+	}{
+		{"nothing", video, media.CodecH264, nil},
+		{"another codec", video, media.CodecH265, stream([]byte{2, 1, 0x80})},
+		{"a unit type of rtp", video, media.CodecH264, stream([]byte{24, 1, 2})},
+		{"aac larger than its size field", sound, media.CodecAAC, make([]byte, 8192)},
+		{"mpeg audio larger than its offset", trackOf(t, &format.MPEG1Audio{}), media.CodecMP3, make([]byte, 65536)},
+		{"opus larger than a datagram", trackOf(t, &format.Opus{PayloadTyp: 97, ChannelCount: 2}), media.CodecOpus, make([]byte, 65500)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := NewPacketizer(PacketizerOptions{Track: c.track, SSRC: 9, Emit: func([]byte) { t.Fatal("packet") }})
+			require.NoError(t, err)
+			p.Write(&media.Frame{Codec: c.codec, Payload: c.payload})
+			require.Equal(t, PacketizerStats{Dropped: 1}, p.Stats())
+			require.EqualValues(t, 9, p.SSRC())
 		})
 	}
 }

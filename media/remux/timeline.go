@@ -192,7 +192,7 @@ func frameDuration(f *media.Frame, rate media.ClockRate) media.Ticks {
 		return media.Ticks(opus.PacketDuration2(f.Payload))
 	case media.CodecMP3, media.CodecMPA:
 		var h mpeg1audio.FrameHeader
-		if h.Unmarshal(f.Payload) != nil || mpegFrameSize(&h) < n {
+		if h.Unmarshal(f.Payload) != nil || mpegFrameSize(&h) != n {
 			return 0
 		}
 		return media.Ticks(h.SampleCount()) * media.Ticks(rate) / media.Ticks(h.SampleRate)
