@@ -82,6 +82,7 @@ func (a *deviceActor) Receive(ctx actor.Context) {
 func (a *deviceActor) onStarted(ctx actor.Context) {
 	a.root, a.self, a.since = ctx.ActorSystem().Root, ctx.Self(), a.opts.Now()
 	a.silence = silence{limit: a.config.RTPProxy.Timeout, since: a.since}
+	a.flow.prepare(ctx, &a.opts, a.config, a.log, a.key, a.key.String())
 	a.show()
 	a.watchSilence()
 	a.log.Info().Stringer("peer", a.flow.peer).Str("stream", a.key.Path()).Msg("a device sends to the shared port")

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/stretchr/testify/require"
 
 	"berth/actors"
@@ -215,19 +217,27 @@ func (r *rig) audit() {
 	}, "ledger, owners and kernel agree")
 }
 
-// child returns the actor of a receiver, nil while there is none.
-func (r *rig) child(name string) *actor.PID {
+// find returns the running actors whose id contains part.
+func (r *rig) find(part string) []*actor.PID {
 	r.t.Helper()
-	var found *actor.PID
+	var found []*actor.PID
 	for _, bucket := range r.rt.System.ProcessRegistry.LocalPIDs.LocalPIDs {
 		for _, id := range bucket.Keys() {
-			prefix := r.receivers.Id + "/" + childPrefix(testKey(name))
-			if len(id) > len(prefix) && id[:len(prefix)] == prefix {
-				found = actor.NewPID(r.rt.System.Address(), id)
+			if strings.Contains(id, part) {
+				found = append(found, actor.NewPID(r.rt.System.Address(), id))
 			}
 		}
 	}
 	return found
+}
+
+// child returns the actor of a receiver, nil while there is none.
+func (r *rig) child(name string) *actor.PID {
+	r.t.Helper()
+	if found := r.find(r.receivers.Id + "/" + childPrefix(testKey(name))); len(found) > 0 {
+		return found[0]
+	}
+	return nil
 }
 
 // speaker is a device that sends G.711 as bare RTP: 20 ms of sound a packet.
@@ -291,6 +301,43 @@ func (s *speaker) chat(port uint16) (stop func()) {
 	stop = func() { end(); <-done }
 	s.t.Cleanup(stop)
 	return stop
+}
+
+// stream sends a packet every few milliseconds over a connection, behind two bytes of length (RFC 4571), until the test, or stop, ends it.
+func (s *speaker) stream(conn net.Conn) (stop func()) {
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				pkt := s.packet()
+				if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(pkt))), pkt...)); err != nil { //nolint:gosec // small
+					return
+				}
+			}
+		}
+	}()
+	stop = func() { end(); _ = conn.SetWriteDeadline(time.Unix(1, 0)); <-done }
+	s.t.Cleanup(stop)
+	return stop
+}
+
+func mediaKey(app, name string) media.StreamKey {
+	return media.StreamKey{VHost: media.DefaultVHost, App: app, Stream: name}
+}
+
+// newRigTracks are the tracks of a publisher of G.711.
+func newRigTracks(t *testing.T) []*media.Track {
+	t.Helper()
+	track, err := media.NewTrack(&format.G711{PayloadTyp: 8, MULaw: false, SampleRate: 8000, ChannelCount: 1})
+	require.NoError(t, err)
+	return []*media.Track{track}
 }
 
 func published(s Snapshot) bool { return s.Stream.Valid() && s.Stats.Frames > 0 }

@@ -6,6 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"berth/actors"
+	"berth/actors/hook"
 	"berth/actors/store"
 	"berth/media"
 )
@@ -158,9 +159,21 @@ func (a *registry) onFinished(ctx actor.Context, m *finished) {
 	}
 	if !e.doomed {
 		a.books.drop(ctx, a, e.def.Key)
+		e.reason = m.reason
 	}
 	e.over = true
 	ctx.Stop(e.pid)
+}
+
+// tellTimeout tells the world of a receiver that was silent for too long, now that it is gone and its port is back: it may be opened again at once.
+func (a *registry) tellTimeout(ctx actor.Context, e *entry) {
+	if a.opts.Hook == nil {
+		return
+	}
+	ctx.Send(a.opts.Hook, &hook.Notify{Name: "on_rtp_server_timeout", Body: map[string]any{
+		"vhost": e.def.Key.VHost, "app": e.def.Key.App, "stream_id": e.def.Key.Stream, "local_port": int(e.port),
+		"tcp_mode": e.def.TCPMode, "re_use_port": e.def.ReusePort, "ssrc": e.def.SSRC,
+	}})
 }
 
 // onCloseStreams ends the receivers and devices behind matching streams.
@@ -175,17 +188,20 @@ func (a *registry) onCloseStreams(ctx actor.Context, m *CloseStreams) {
 		if matches(e.picture.stream()) {
 			c.left++
 			e.closers = append(e.closers, c)
-			doomed = append(doomed, e)
+			if !e.doomed && !e.over { // else it is ending already, and is waited for
+				doomed = append(doomed, e)
+				answer.Hit++
+			}
 		}
 	}
 	for _, d := range a.devices {
 		if matches(d.picture.stream()) {
 			c.left++
+			answer.Hit++
 			d.closers = append(d.closers, c)
 			ctx.Send(d.pid, &leave{actors.ReasonKicked})
 		}
 	}
-	answer.Hit = c.left - 1
 	for _, e := range doomed {
 		a.doom(ctx, e, actors.ReasonKicked)
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"berth/actors"
-	"berth/actors/hook"
 	"berth/actors/portpool"
 	"berth/actors/store"
 	"berth/config"
@@ -29,8 +28,9 @@ type (
 	}
 	// finished tells receivers that the sockets are back and nothing is left to do.
 	finished struct {
-		key   media.StreamKey
-		epoch uint64
+		key    media.StreamKey
+		epoch  uint64
+		reason actors.CloseReason
 	}
 	// connected tells receivers where a receiver of tcp_mode 2 was connected to.
 	connected struct {
@@ -301,20 +301,18 @@ func (a *receiverActor) giveBack(ctx actor.Context) {
 	ctx.Request(a.opts.Pool, &portpool.ReleaseLease{Owner: a.self, ID: leaseID, Epoch: a.sockets.lease.Epoch})
 }
 
-// finish tells the world, now that nothing is held any more.
+// finish tells receivers, now that nothing is held any more.
 func (a *receiverActor) finish(ctx actor.Context) {
 	if !a.ending || a.over {
 		return
 	}
 	a.over = true
-	a.log.Info().Str("reason", string(a.reason)).Uint16("port", a.sockets.port).Msg("receiver closed")
-	if a.reason == actors.ReasonTimeout && a.opts.Hook != nil {
-		ctx.Send(a.opts.Hook, &hook.Notify{Name: "on_rtp_server_timeout", Body: map[string]any{
-			"vhost": a.def.Key.VHost, "app": a.def.Key.App, "stream_id": a.def.Key.Stream, "local_port": int(a.sockets.port),
-			"tcp_mode": a.def.TCPMode, "re_use_port": a.def.ReusePort, "ssrc": a.def.SSRC,
-		}})
+	level := zerolog.InfoLevel
+	if a.reason == actors.ReasonDeleted { // what a platform does all day
+		level = zerolog.DebugLevel
 	}
-	ctx.Send(a.parent, &finished{a.def.Key, a.epoch})
+	a.log.WithLevel(level).Str("reason", string(a.reason)).Uint16("port", a.sockets.port).Msg("receiver closed")
+	ctx.Send(a.parent, &finished{a.def.Key, a.epoch, a.reason})
 }
 
 func (a *receiverActor) stopTimers() {

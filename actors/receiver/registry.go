@@ -39,11 +39,12 @@ type entry struct {
 	port     uint16
 	fixed    bool // rtp_proxy.port: no definition, never closed
 
-	openers []*actor.PID // who wait for Opened
-	closers []*closing   // who wait for its end
-	next    *waitingOpen // asked for while it was ending
-	doomed  bool         // it is to end
-	over    bool         // it has ended: only its actor's termination is awaited
+	openers []*actor.PID       // who wait for Opened
+	closers []*closing         // who wait for its end
+	next    *waitingOpen       // asked for while it was ending
+	doomed  bool               // it is to end
+	over    bool               // it has ended: only its actor's termination is awaited
+	reason  actors.CloseReason // why it ended by itself
 
 	crashes int
 	began   time.Time // of the last spawn
@@ -263,6 +264,9 @@ func (a *registry) settle(ctx actor.Context, e *entry) {
 		e.respawn.Stop()
 	}
 	a.census.settled(ctx, e.def.Key, false)
+	if e.reason == actors.ReasonTimeout {
+		a.tellTimeout(ctx, e)
+	}
 	a.answerOpeners(ctx, e, errClosed)
 	closers := e.closers
 	e.closers = nil

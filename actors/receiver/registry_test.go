@@ -61,7 +61,7 @@ func TestTheSameStreamGetsItsPairBackAtOnce(t *testing.T) {
 	first := r.mustOpen("a", nil)
 	for range 5 {
 		require.True(t, r.close("a"))
-		r.mustOpen(fmt.Sprint("other"), nil)
+		r.mustOpen("other", nil)
 		require.True(t, r.close("other"))
 		require.Equal(t, first, r.mustOpen("a", nil))
 	}
