@@ -169,12 +169,15 @@ func (d *Demuxer) stream(id, streamType byte) *stream {
 	return s
 }
 
-// evict makes room by forgetting a stream that no map names and that never had a frame: garbage that looked like a packet.
+// evict makes room by forgetting a stream that the map does not name, because it never had a frame (garbage that looked like a packet), or because an earlier map named it.
 func (d *Demuxer) evict() bool {
-	at := slices.IndexFunc(d.order, func(s *stream) bool { return s.streamType == 0 && s.frames == 0 && s != d.current })
+	at := slices.IndexFunc(d.order, func(s *stream) bool {
+		return !s.mapped && s != d.current && (s.frames == 0 || s.streamType != 0)
+	})
 	if at < 0 {
 		return false
 	}
+	d.order[at].flush()
 	if d.closed == d.order[at] {
 		d.closed = nil
 	}

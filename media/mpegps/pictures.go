@@ -232,7 +232,7 @@ func (s *stream) unit(i int) {
 // unitStart returns where the NAL unit behind the start code at i begins with the zeros that belong to it: the zero_byte, or all from the beginning of the packet on.
 func (s *stream) unitStart(i int) int {
 	at := i
-	for at > s.pes && s.buf[at-1] == 0 {
+	for at > max(s.pes, s.from) && s.buf[at-1] == 0 {
 		at--
 	}
 	if at == s.pes && !s.video.content {

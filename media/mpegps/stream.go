@@ -32,7 +32,8 @@ func (t stamp) differs(from stamp) bool {
 type stream struct {
 	d          *Demuxer
 	id         byte
-	streamType byte // of the map, 0 without
+	streamType byte // of a map, 0 without
+	mapped     bool // the present map names the stream
 	codec      media.Codec
 	packets    uint64
 	frames     uint64

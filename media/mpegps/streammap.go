@@ -35,29 +35,35 @@ func (d *Demuxer) takeMap(b []byte) {
 	if bytes.Equal(b, d.lastMap) {
 		return
 	}
+	for _, s := range d.order {
+		s.mapped = false
+	}
 	usable := readMap(b, func(e mapEntry) {
-		if s := d.stream(e.id, e.streamType); s != nil {
-			s.announce(e.streamType)
+		if e.id <= idVideoLast && d.byID[e.id-idMap] != nil {
+			d.byID[e.id-idMap].mapped = true
 		}
 	})
-	crc := b[max(len(b)-4, 0):]
-	if !usable || crc32(b) != 0 && !bytes.Equal(crc, []byte{0, 0, 0, 0}) {
+	if !usable || crc32(b) != 0 && !bytes.HasSuffix(b, []byte{0, 0, 0, 0}) {
 		d.stats.BadMaps++
 	}
 	if !usable {
 		return
 	}
 	d.lastMap = append(d.lastMap[:0], b...)
-	d.forgetUnmapped(b)
+	d.forgetUnmapped()
+	readMap(b, func(e mapEntry) {
+		if s := d.stream(e.id, e.streamType); s != nil {
+			s.mapped = true
+			s.announce(e.streamType)
+		}
+	})
 }
 
 // forgetUnmapped takes streams off the list that an earlier map announced, the present one does not, and that never sent anything.
-func (d *Demuxer) forgetUnmapped(b []byte) {
+func (d *Demuxer) forgetUnmapped() {
 	kept := d.order[:0]
 	for _, s := range d.order {
-		named := s.packets > 0
-		readMap(b, func(e mapEntry) { named = named || e.id == s.id })
-		if named {
+		if s.mapped || s.packets > 0 {
 			kept = append(kept, s)
 			continue
 		}
