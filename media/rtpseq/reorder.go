@@ -29,7 +29,8 @@ type Counters struct {
 // Reorder puts the packets of one source in order. What comes in order is handed on at once and not copied. Memory is bounded by the window.
 type Reorder struct {
 	opts     Options
-	slots    []slot // ring by sequence number, power of two
+	slots    []slot   // ring by sequence number, power of two; made when the first packet comes too early, which with most sources none does
+	spare    [][]byte // buffers of slots, to be used again
 	held     int
 	started  bool
 	ssrc     uint32
@@ -39,7 +40,14 @@ type Reorder struct {
 	seen     uint64 // bit i: next-1-i was emitted, to tell duplicates from late ones
 }
 
-// slot keeps a packet that came too early. Its buffer is used again.
+const (
+	// maxSpare bounds the buffers that are kept for packets to come: what a source with much loss has in use at a time.
+	maxSpare = 64
+	// spareBytes is the largest of them.
+	spareBytes = 4 << 10
+)
+
+// slot keeps a packet that came too early.
 type slot struct {
 	used bool
 	seq  uint16
@@ -64,11 +72,16 @@ func NewReorder(opts Options) *Reorder {
 	if opts.Wait <= 0 {
 		opts.Wait = 100 * time.Millisecond
 	}
+	return &Reorder{opts: opts}
+}
+
+// window makes the ring.
+func (r *Reorder) window() {
 	size := 1
-	for size < opts.Packets {
+	for size < r.opts.Packets {
 		size *= 2
 	}
-	return &Reorder{opts: opts, slots: make([]slot, size)}
+	r.slots = make([]slot, size)
 }
 
 // Push takes a packet. It may call Emit any number of times.
@@ -138,10 +151,16 @@ func (r *Reorder) place(now time.Time, seq uint16, ahead int, pkt []byte) {
 		r.drain(now)
 		return
 	}
+	if r.slots == nil {
+		r.window()
+	}
 	s := &r.slots[int(seq)&(len(r.slots)-1)]
 	if s.used {
 		r.counters.Duplicates++
 		return
+	}
+	if n := len(r.spare); n > 0 {
+		s.buf, r.spare = r.spare[n-1], r.spare[:n-1]
 	}
 	s.fill(now, seq, pkt)
 	r.held++
@@ -209,6 +228,10 @@ func (r *Reorder) drain(now time.Time) {
 		s.used = false
 		r.held--
 		r.emit(now, s.buf)
+		if len(r.spare) < maxSpare && cap(s.buf) <= spareBytes {
+			r.spare = append(r.spare, s.buf)
+		}
+		s.buf = nil
 	}
 }
 
