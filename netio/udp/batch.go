@@ -16,7 +16,34 @@ type Packet struct {
 
 // Buffers are what readers receive into: a reader takes some when there is something to read and gives them back before it waits, so that idle sockets hold none.
 // One value serves any number of readers. The zero value is ready.
-type Buffers struct{ pool sync.Pool }
+//
+// This is no sync.Pool: that forgets its contents with every second garbage collection, and these are large.
+type Buffers struct {
+	mu   sync.Mutex
+	free []*batch // at most keptBatches
+}
+
+// keptBatches is how many are kept while nobody uses them: as many as processors are likely to be reading at a time.
+const keptBatches = 8
+
+func (b *Buffers) get() *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.free); n > 0 {
+		got := b.free[n-1]
+		b.free = b.free[:n-1]
+		return got
+	}
+	return newBatch()
+}
+
+func (b *Buffers) put(used *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.free) < keptBatches {
+		b.free = append(b.free, used)
+	}
+}
 
 // ReaderOptions set up a [Reader].
 type ReaderOptions struct {

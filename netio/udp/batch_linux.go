@@ -45,13 +45,6 @@ func newBatch() *batch {
 	return b
 }
 
-func (b *Buffers) get() *batch {
-	if got, ok := b.pool.Get().(*batch); ok {
-		return got
-	}
-	return newBatch()
-}
-
 // readerSys is the system's part of a reader.
 type readerSys struct {
 	coalesced bool // UDP_GRO is on
@@ -97,7 +90,7 @@ func (r *Reader) read() error {
 // poller is edge-triggered, and what comes after the last recvmmsg call is an edge that it will see.
 func (r *Reader) fetch(fd uintptr) bool {
 	b := r.buffers.get()
-	defer r.buffers.pool.Put(b)
+	defer r.buffers.put(b)
 	for {
 		n, errno := r.receive(fd, b)
 		switch errno {

@@ -9,30 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// messageBytes is the longest datagram.
-const messageBytes = 64 << 10
-
-// readerSys is the system's part of a reader: without recvmmsg packets are read one by one.
-type readerSys struct {
-	buf    []byte
+// batch is one datagram.
+type batch struct {
 	packet [1]Packet
+	data   [64 << 10]byte
 }
+
+func newBatch() *batch { return &batch{} }
+
+// readerSys is the system's part of a reader: without recvmmsg packets are read one by one, into a buffer that is held as long as Read is under way.
+type readerSys struct{}
 
 func (r *Reader) open(bool) error { return nil }
 
 func (r *Reader) restore() bool { return false }
 
 func (r *Reader) read() error {
-	if r.sys.buf == nil {
-		r.sys.buf = make([]byte, messageBytes)
-	}
+	b := r.buffers.get()
+	defer r.buffers.put(b)
 	for {
-		n, from, err := r.conn.ReadFromUDPAddrPort(r.sys.buf)
+		n, from, err := r.conn.ReadFromUDPAddrPort(b.data[:])
 		if err != nil {
 			return err
 		}
-		r.sys.packet[0] = Packet{r.sys.buf[:n:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
-		if !r.handle(r.now(), r.sys.packet[:]) {
+		b.packet[0] = Packet{b.data[:n:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
+		if !r.handle(r.now(), b.packet[:]) {
 			return nil
 		}
 	}
