@@ -13,12 +13,29 @@ const streamBytes = 64 << 10
 // ready.
 type Buffers struct {
 	datagrams udp.Buffers
-	streams   sync.Pool // *[streamBytes]byte
+
+	mu      sync.Mutex
+	streams []*[streamBytes]byte // at most keptStreams
 }
 
+// keptStreams is how many are kept while nobody uses them: as many as processors are likely to be reading at a time.
+const keptStreams = 8
+
 func (b *Buffers) stream() *[streamBytes]byte {
-	if got, ok := b.streams.Get().(*[streamBytes]byte); ok {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.streams); n > 0 {
+		got := b.streams[n-1]
+		b.streams = b.streams[:n-1]
 		return got
 	}
 	return new([streamBytes]byte)
+}
+
+func (b *Buffers) putStream(used *[streamBytes]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.streams) < keptStreams {
+		b.streams = append(b.streams, used)
+	}
 }

@@ -38,7 +38,7 @@ type SourceOptions struct {
 	// Ready is told which tracks the device sends, and again when it sends others: they are to be published, and answered with [Source.Attach]. Called like Locked. Default: they are not wanted.
 	Ready func(tracks []*media.Track)
 	// OnDemand says whether anybody needs the frames. While it says no, from when the tracks are attached, packets are counted and not looked into; afterwards media goes on at the next key
-	// frame. It is called with every batch of packets, under the source's lock. Default: they are always needed.
+	// frame. A writer with a method Pause is told when that begins. It is called with every batch of packets, under the source's lock. Default: they are always needed.
 	OnDemand func() bool
 	// Locked is told when the first valid packet has come, and whenever the device comes from another address or over another transport. It is called by the goroutine that pushes, under the source's lock: it must
 	// not wait and must not call the source.
@@ -89,6 +89,7 @@ type Source struct {
 	received rtpseq.Receiver
 	reports  reportState
 	order    packetOrder
+	view     rtpView // of the packet that is handed on: one in each call would be garbage
 	delivery
 	stats SourceStats
 }
@@ -239,8 +240,8 @@ const (
 
 // emit gets the packets of the device in order.
 func (s *Source) emit(now time.Time, pkt []byte) {
-	o, v := &s.order, rtpView{}
-	v, _ = viewRTP(pkt) // was checked when it came
+	o, v := &s.order, &s.view
+	*v, _ = viewRTP(pkt) // was checked when it came
 	switch ahead := v.seq - o.next; {
 	case !o.begun || o.ssrc != v.ssrc:
 		if o.begun {
@@ -262,7 +263,8 @@ func (s *Source) emit(now time.Time, pkt []byte) {
 		s.hole(now)
 	}
 	o.next = v.seq + 1
-	s.carry(now, &v)
+	s.carry(now, v)
+	v.payload, v.whole = nil, nil
 }
 
 // service does what is due by the clock, and says when it has to be called again if nothing comes before. report is a receiver report that is to be sent to an address, nil when none is due.

@@ -196,6 +196,9 @@ func (s *Source) serveAssembler(now time.Time) {
 	}
 }
 
+// pauser is a writer that can be told that nothing comes for a while; *hub.Writer is one.
+type pauser interface{ Pause() }
+
 // wakeOrSleep looks whether anybody needs the frames. Only a source whose tracks are known may sleep: else nobody could ask for them.
 func (s *Source) wakeOrSleep(now time.Time) {
 	if s.opts.OnDemand == nil {
@@ -216,6 +219,9 @@ func (s *Source) wakeOrSleep(now time.Time) {
 			if l != nil {
 				l.retire()
 			}
+		}
+		if w, ok := s.writer.(pauser); ok {
+			w.Pause()
 		}
 	}
 }

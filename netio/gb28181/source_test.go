@@ -305,6 +305,37 @@ func TestAClosedSourceIgnoresEverything(t *testing.T) {
 	require.Equal(t, before.Packets, v.source.Stats().Packets)
 }
 
+// nowhere takes packets and forgets them.
+type nowhere struct{}
+
+func (nowhere) WriteRTP(int, time.Time, []byte) error { return nil }
+
+func (nowhere) WriteRTCP(int, time.Time, []byte) {}
+
+func TestTakingPacketsAllocatesNothing(t *testing.T) {
+	for _, needed := range []bool{true, false} {
+		c := newCamera(7, true)
+		v := watch(t, SourceOptions{OnDemand: func() bool { return needed }, ReportInterval: -1})
+		v.see(hostAt(1), c.run(40)...)
+		v.source.Attach(nowhere{}, []int{0, 1})
+		var pictures [][][]byte
+		for i := range 102 {
+			pictures = append(pictures, c.picture(i%10 == 0, 3000))
+		}
+		at := 0
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			for _, p := range pictures[at] {
+				v.now = v.now.Add(time.Millisecond)
+				v.source.PushUDP(v.now, hostAt(1), p)
+			}
+			at++
+		}), "needed: %v", needed)
+		s := v.source.Stats()
+		require.Equal(t, needed, s.Unwatched == 0)
+		require.Zero(t, s.Lost)
+	}
+}
+
 func FuzzSource(f *testing.F) {
 	c := newCamera(7, true)
 	var whole []byte

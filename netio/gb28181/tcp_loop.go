@@ -130,7 +130,7 @@ func (t *tcpLoop) service(now time.Time) error {
 // fetch runs inside RawConn.Read: false waits for more. The poller is edge-triggered, so it reads until there is nothing.
 func (t *tcpLoop) fetch(fd uintptr) bool {
 	b := t.buffers.stream()
-	defer t.buffers.streams.Put(b)
+	defer t.buffers.putStream(b)
 	for {
 		n, err := unix.Read(int(fd), b[:])
 		switch {
