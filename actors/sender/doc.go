@@ -26,6 +26,11 @@
 //
 // A start with stream and SSRC of a running sender replaces that one, unless ssrc_multi_send is set and the peers differ: it begins when the former one has given its port back, which it may so take over.
 //
+// # What comes back
+//
+// With recv_stream_id what the peer sends back on the same socket or connection is a stream beside the source, published by a child of the sender. It ends with the sender, and after rtp_proxy.timeoutSec without media, until there is
+// some again. Elsewhere what comes back is thrown away.
+//
 // # What enable_origin_recv_limit does
 //
 // Nothing: it is accepted and kept. In ZLMediaKit it stops reading from the source while a TCP peer is slow, which makes sense for a recording that is read as fast as the peer takes it. Berth sends live streams only, whose

@@ -103,6 +103,10 @@ func (a *senderActor) letGo(ctx actor.Context) {
 		a.form.Release()
 		a.form = nil
 	}
+	if a.received != nil {
+		ctx.Stop(a.received)
+		a.received, a.source = nil, nil
+	}
 	if a.stream != nil {
 		ctx.Unwatch(a.stream)
 		ctx.Send(a.stream, &stream.RemoveReader{Reader: a.self})

@@ -42,13 +42,14 @@ func (v *view) snapshot(def store.Sender) Snapshot {
 type phase int
 
 const (
-	phaseFinding phase = iota // waiting for the stream
-	phaseLeasing              // waiting for its port, or for the way back to a device
-	phaseJoining              // waiting to be a viewer
-	phaseOpening              // looking a name up, connecting
-	phaseSending              // or waiting for its peer
-	phaseClosing              // waiting for the lease to be back
-	phasePausing              // until the next attempt
+	phaseFinding   phase = iota // waiting for the stream
+	phaseLeasing                // waiting for its port, or for the way back to a device
+	phaseJoining                // waiting to be a viewer
+	phaseReceiving              // waiting for what takes in what comes back
+	phaseOpening                // looking a name up, connecting
+	phaseSending                // or waiting for its peer
+	phaseClosing                // waiting for the lease to be back
+	phasePausing                // until the next attempt
 	phaseOver
 )
 
@@ -97,9 +98,12 @@ type senderActor struct {
 	form    *gb28181.Form
 	way     way // being opened
 	sender  *gb28181.Sender
-	work    sync.WaitGroup // goroutine of the present attempt
+	source  *gb28181.Source // takes in what comes back; nil when that is thrown away
+	work    sync.WaitGroup  // goroutine of the present attempt
 	timer   *time.Timer
 	leasing bool // the pool has not answered yet
+
+	received *actor.PID // publishes what comes back; nil when nobody does
 
 	after    afterClosing
 	err      error  // why it ends by itself
@@ -139,6 +143,8 @@ func (a *senderActor) Receive(ctx actor.Context) {
 		a.onLeaseRefused(ctx, m)
 	case *portpool.LeaseReleased:
 		a.onReleased(ctx)
+	case *receiving:
+		a.onReceiving(ctx, m)
 	case *stream.ReaderAdded:
 		a.onReaderAdded(ctx, m)
 	case *stream.Snapshot:
@@ -237,6 +243,7 @@ func (a *senderActor) onReaderAdded(ctx actor.Context, m *stream.ReaderAdded) {
 	}
 	form, err := a.opts.forms.Use(m.Hub, gb28181.FormOptions{
 		Kind: gb28181.FormKind(a.def.Form), OnlyAudio: a.def.OnlyAudio, G711Packet: a.config.RTPProxy.G711Packet,
+		PayloadBytes: a.config.RTP.VideoMTU,
 	})
 	if err != nil {
 		a.restored = false // it will not be otherwise the next time
@@ -247,8 +254,7 @@ func (a *senderActor) onReaderAdded(ctx actor.Context, m *stream.ReaderAdded) {
 	for _, codec := range form.LeftOut() {
 		a.log.Warn().Str("codec", codec).Stringer("form", form.Kind()).Msg("the sound of this stream has no place in the form that is asked for, and is left out")
 	}
-	a.phase = phaseOpening
-	a.open(ctx)
+	a.receive(ctx)
 }
 
 // onMet notes who the peer is.
@@ -279,7 +285,7 @@ func (a *senderActor) started(ctx actor.Context, s *gb28181.Sender, local netip.
 func (a *senderActor) senderOptions() gb28181.SenderOptions {
 	root, self, attempt := a.root, a.self, a.attempt
 	o := gb28181.SenderOptions{
-		Form: a.form, SSRC: ssrcOf(a.def.SSRC), PayloadType: a.def.PayloadType, PeerTimeout: a.def.CloseDelay, NeedReports: a.def.RTCPTimeout,
+		Form: a.form, Source: a.source, SSRC: ssrcOf(a.def.SSRC), PayloadType: a.def.PayloadType, PeerTimeout: a.def.CloseDelay, NeedReports: a.def.RTCPTimeout,
 		OnPeer: func(local, peer netip.AddrPort) { root.Send(self, &met{attempt, local, peer}) },
 		OnEnd:  func(err error) { root.Send(self, &ended{attempt, err}) },
 	}

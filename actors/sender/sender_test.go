@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,12 +13,14 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
 
 	"berth/actors"
 	"berth/actors/actortest"
 	"berth/actors/portpool"
 	"berth/actors/store"
+	"berth/actors/stream"
 	"berth/actors/streams"
 	"berth/media"
 	"berth/netio/gb28181"
@@ -465,4 +468,36 @@ func TestCodes(t *testing.T) {
 			require.Equal(t, want, codeOf(errors.Join(errors.New("x"), err)), err)
 		}
 	}
+}
+
+func TestWhatThePeerSendsBackBecomesAStream(t *testing.T) {
+	f := newFixture(t, func(f *fixture) {
+		f.config.RTPProxy.Timeout = 300 * time.Millisecond
+		f.config.General.WaitAddTrack, f.config.General.WaitTrackReady = 10*time.Millisecond, 10*time.Millisecond
+	})
+	f.publish("x")
+	conn, peer := udpPeer(t)
+	port := f.begin(to(peer, true, func(d *store.Sender) { d.Receive = "back" }))
+	back := func() bool {
+		return slices.ContainsFunc(ask[*streams.Streams](f, f.streams, &streams.ListStreams{}).Streams, func(s stream.Snapshot) bool {
+			return s.Key == testKey("back") && s.Online && s.Stats.Packets > 0 && s.Origin.Type == stream.OriginRTPPush && s.Origin.Peer == peer
+		})
+	}
+	seq := uint16(0)
+	answer := func() {
+		p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 8, SequenceNumber: seq, SSRC: 5, Timestamp: 160 * uint32(seq)}, Payload: make([]byte, 160)}
+		seq++
+		b, err := p.Marshal()
+		require.NoError(t, err)
+		_, err = conn.WriteToUDPAddrPort(b, netip.AddrPortFrom(loopback, port))
+		require.NoError(t, err)
+	}
+	for range 2 {
+		actortest.Eventually(t, func() bool { answer(); return back() }, "what comes back is published")
+		actortest.Eventually(t, func() bool { return !back() }, "and goes when nothing comes")
+	}
+	actortest.Eventually(t, func() bool { answer(); return back() }, "published again")
+	require.Equal(t, 1, f.stop("x", "").Count)
+	actortest.Eventually(t, func() bool { return !back() }, "it ends with its sender")
+	f.requireNothing()
 }

@@ -81,10 +81,14 @@ func (o *FormOptions) setDefaults() {
 	if o.PayloadBytes <= 0 {
 		o.PayloadBytes = 1400
 	}
+	o.PayloadBytes = min(o.PayloadBytes, maxPayloadBytes)
 	if o.GOPBytes <= 0 {
 		o.GOPBytes = 16 << 20
 	}
 }
+
+// maxPayloadBytes is what fits any datagram, and the length before a packet on TCP.
+const maxPayloadBytes = 60000
 
 // maker turns a stream's packets into units. Owned by the form's goroutine.
 type maker interface {

@@ -50,9 +50,14 @@ type outlet interface {
 	write(b *batch) error
 	// tick is called every SenderOptions.ReportEvery after open.
 	tick(now time.Time) error
+	// reply sends a receiver report about what comes back.
+	reply(report []byte, to netip.AddrPort) error
 	// wake makes open, write and every reading goroutine return. Called with the sender's lock held, after Close has begun or the sender has ended, maybe more than once.
 	wake()
 }
+
+// serveSourceEvery is how often a source that takes in what comes back is served.
+const serveSourceEvery = 100 * time.Millisecond
 
 // takeUnits is how many units a sender takes from its form at once.
 const takeUnits = 16
@@ -139,6 +144,12 @@ func (s *Sender) work() error {
 	s.next.Store(s.cursor.next)
 	tick := time.NewTicker(s.opts.ReportEvery)
 	defer tick.Stop()
+	var serve <-chan time.Time
+	if s.opts.Source != nil {
+		ticker := time.NewTicker(serveSourceEvery)
+		defer ticker.Stop()
+		serve = ticker.C
+	}
 	for {
 		select {
 		case <-s.stop:
@@ -148,6 +159,12 @@ func (s *Sender) work() error {
 		case <-tick.C:
 			if err := s.out.tick(s.opts.Now()); err != nil {
 				return err
+			}
+		case <-serve:
+			if report, to := s.opts.Source.Tick(s.opts.Now()); report != nil {
+				if err := s.out.reply(report, to); err != nil {
+					return err
+				}
 			}
 		case <-s.wake:
 			if err := s.drain(); err != nil {

@@ -70,4 +70,6 @@ func (o *backOutlet) write(b *batch) error {
 
 func (*backOutlet) tick(time.Time) error { return nil }
 
+func (*backOutlet) reply([]byte, netip.AddrPort) error { return nil }
+
 func (*backOutlet) wake() {}

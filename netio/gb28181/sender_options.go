@@ -38,8 +38,8 @@ type SenderOptions struct {
 	ReportTimeout time.Duration
 	// ReportEvery is the distance of a UDP sender's own reports. Default 5 s.
 	ReportEvery time.Duration
-	// Received gets the RTP packets that the peer sends back on the same socket or connection. pkt is valid until the return. Called from one goroutine, not after Close. Nil: they are thrown away.
-	Received func(now time.Time, from netip.AddrPort, pkt []byte)
+	// Source takes in what the peer sends back on the same socket or connection; it stays its owner's. Nil: that is thrown away. Not for [SendBack], whose device has a receiver.
+	Source *Source
 	// OnPeer is called once when the peer is known, with both ends. It must not block. Optional.
 	OnPeer func(local, peer netip.AddrPort)
 	// OnEnd is called once when the sender ends by itself, from its goroutine. It must not block, nor call Close. Optional.

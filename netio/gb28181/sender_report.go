@@ -47,14 +47,7 @@ func appendSenderReport(dst []byte, ssrc, timestamp uint32, now time.Time, packe
 	dst = binary.BigEndian.AppendUint32(dst, timestamp)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(packets))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(octets))
-	cname = cname[:min(len(cname), 255)]
-	items := (2 + len(cname) + 1 + 3) &^ 3 // at least one zero ends the list
-	dst = append(dst, 0x81, rtcpDescription)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(1+items/4))
-	dst = binary.BigEndian.AppendUint32(dst, ssrc)
-	dst = append(dst, 1, byte(len(cname)))
-	dst = append(dst, cname...)
-	return append(dst, make([]byte, items-2-len(cname))...)
+	return appendDescription(dst, ssrc, cname)
 }
 
 // ntpStamp converts to a 64-bit NTP timestamp.

@@ -133,7 +133,7 @@ func (o *tcpOutlet) read() {
 	s := o.sender
 	buf := make([]byte, 4<<10)
 	take := func([]byte) {}
-	if s.opts.Received != nil {
+	if s.opts.Source != nil {
 		buf = make([]byte, 32<<10)
 		take = o.receiver()
 	}
@@ -158,8 +158,24 @@ func (o *tcpOutlet) receiver() func([]byte) {
 	var framer Framer
 	return func(b []byte) {
 		now := s.opts.Now()
-		framer.Push(b, func(pkt []byte) { s.opts.Received(now, from, pkt) })
+		framer.Push(b, func(pkt []byte) {
+			if IsRTCP(pkt) {
+				s.opts.Source.PushRTCP(now, from, pkt)
+				return
+			}
+			s.opts.Source.PushTCP(now, from, pkt)
+		})
 	}
+}
+
+// reply implements outlet. It is called by the writing goroutine, so that it stands between two packets.
+func (o *tcpOutlet) reply(report []byte, _ netip.AddrPort) error {
+	_ = o.conn.SetWriteDeadline(time.Now().Add(o.sender.opts.WriteTimeout)) // an error means that it is closed, as the write will say
+	_, err := o.conn.Write(append(FramingLength.AppendHeader(nil, len(report), true), report...))
+	if isTimeout(err) {
+		return fmt.Errorf("%w for %s", ErrPeerStuck, o.sender.opts.WriteTimeout)
+	}
+	return err
 }
 
 func (o *tcpOutlet) wake() {

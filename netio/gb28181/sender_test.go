@@ -2,7 +2,6 @@ package gb28181
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
 
+	"berth/media"
 	"berth/media/hub"
 )
 
@@ -351,37 +351,49 @@ func TestWithoutReportsASenderThatNeedsThemEnds(t *testing.T) {
 	require.ErrorIs(t, o.ended(t), ErrNoReports)
 }
 
-func TestWhatComesBackIsHandedOn(t *testing.T) {
-	s := newTestStream(t, true, nil, hub.Options{})
-	form := s.use(FormOptions{})
-	got := make(chan []byte, 16)
-	received := func(_ time.Time, _ netip.AddrPort, pkt []byte) { got <- append([]byte(nil), pkt...) }
-	want := rtpPacket(5, 1, []byte("back"))
-	next := func() []byte {
-		select {
-		case b := <-got:
-			return b
-		case <-time.After(patience):
-			t.Fatal("nothing came back")
-			return nil
-		}
+// A cascade with a way back: what the peer sends on the same socket or connection comes out of a source.
+func TestWhatComesBackIsTakenIn(t *testing.T) {
+	there, back := newTestStream(t, true, nil, hub.Options{}), newTestStream(t, true, nil, hub.Options{})
+	there.picture(true, 500)
+	form, answer := there.use(FormOptions{}), back.use(FormOptions{Kind: FormPS})
+	ready := make(chan []*media.Track, 4)
+	newSource := func() *Source {
+		source := NewSource(SourceOptions{Ready: func(tracks []*media.Track) { ready <- tracks }, ReportInterval: 50 * time.Millisecond})
+		t.Cleanup(source.Close)
+		return source
 	}
-	sockets, peer := udpPair(t), peerPair(t)
-	sender, err := SendUDP(SenderOptions{Form: form, Received: received}, sockets, localOf(peer.RTP))
+	comes := func(source *Source, peer netip.AddrPort, overTCP bool) {
+		t.Helper()
+		for open := true; open; {
+			back.picture(true, 3000)
+			select {
+			case tracks := <-ready:
+				require.Equal(t, media.CodecH264, tracks[0].Codec)
+				open = false
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		from, tcp := source.Peer()
+		require.Equal(t, peer, from)
+		require.Equal(t, overTCP, tcp)
+	}
+	ours, theirs := udpPair(t), peerPair(t)
+	source := newSource()
+	sender, err := SendUDP(SenderOptions{Form: form, Source: source}, ours, localOf(theirs.RTP))
 	require.NoError(t, err)
-	_, err = peer.RTP.WriteToUDPAddrPort(want, localOf(sockets.RTP))
+	reply, err := SendUDP(SenderOptions{Form: answer, SSRC: 8}, theirs, localOf(ours.RTP))
 	require.NoError(t, err)
-	require.Equal(t, want, next())
+	comes(source, localOf(theirs.RTP), false)
+	require.Eventually(t, func() bool { return !reply.Stats().LastReport.IsZero() }, patience, time.Millisecond, "reports go back")
+	reply.Close()
 	sender.Close()
 
-	ours, theirs := tcpPair(t)
-	sender = SendTCP(SenderOptions{Form: form, Received: received}, ours)
-	for i := range 3 {
-		p := rtpPacket(5, uint16(i), []byte("back"))                                            //nolint:gosec // small
-		_, err = theirs.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(p))), p...)) //nolint:gosec // small
-		require.NoError(t, err)
-		require.Equal(t, p, next())
-	}
+	a, b := tcpPair(t)
+	source = newSource()
+	sender = SendTCP(SenderOptions{Form: form, Source: source}, a)
+	reply = SendTCP(SenderOptions{Form: answer, SSRC: 8}, b)
+	comes(source, addrOf(b.LocalAddr()), true)
+	reply.Close()
 	sender.Close()
 }
 

@@ -82,7 +82,7 @@ func (o *udpOutlet) open() (local, peer netip.AddrPort, err error) {
 	}
 	o.began = s.opts.Now()
 	s.running.Go(o.hear)
-	if s.opts.Received != nil {
+	if s.opts.Source != nil {
 		s.running.Go(o.receive)
 	}
 	return addrOf(o.sockets.RTP.LocalAddr()), o.to, nil
@@ -111,8 +111,8 @@ func (o *udpOutlet) await() error {
 			return err
 		}
 		o.out.gso = o.out.gso && !s.opts.DisableGSO
-		if s.opts.Received != nil && n > 0 {
-			s.opts.Received(s.opts.Now(), o.to, buf[:n])
+		if s.opts.Source != nil && n > 0 {
+			s.opts.Source.PushUDP(s.opts.Now(), o.to, buf[:n])
 		}
 		return nil
 	}
@@ -205,9 +205,20 @@ func (o *udpOutlet) tick(now time.Time) error {
 	return nil
 }
 
+// reply implements outlet. A source knows by itself where its device hears reports.
+func (o *udpOutlet) reply(report []byte, to netip.AddrPort) error {
+	if _, err := o.sockets.RTCP.WriteToUDPAddrPort(report, to); err != nil {
+		o.sender.errors.Add(1)
+	}
+	return nil
+}
+
 // hear reads the peer's reports.
 func (o *udpOutlet) hear() {
 	o.read(o.sockets.RTCP, func(now time.Time, from netip.AddrPort, pkt []byte) {
+		if source := o.sender.opts.Source; source != nil {
+			source.PushRTCP(now, from, pkt)
+		}
 		if isReceiverReport(pkt) {
 			o.sender.reported.Store(now.UnixNano())
 			o.reportPort.Store(uint32(from.Port()))
@@ -216,7 +227,10 @@ func (o *udpOutlet) hear() {
 }
 
 // receive reads what the peer sends back.
-func (o *udpOutlet) receive() { o.read(o.sockets.RTP, o.sender.opts.Received) }
+func (o *udpOutlet) receive() {
+	source := o.sender.opts.Source
+	o.read(o.sockets.RTP, func(now time.Time, from netip.AddrPort, pkt []byte) { source.PushUDP(now, from, pkt) })
+}
 
 // read reads packets of the peer's address until the sender is closed.
 func (o *udpOutlet) read(conn *net.UDPConn, take func(now time.Time, from netip.AddrPort, pkt []byte)) {
