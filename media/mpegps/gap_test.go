@@ -2,10 +2,12 @@ package mpegps
 
 import (
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"berth/media"
 )
@@ -155,4 +157,51 @@ func TestAStreamThatNeverWasMakesRoom(t *testing.T) {
 	k.d.Write(join(starts(0), video(0, head264(), idr(1, 10)), audio(0, law)))
 	k.d.Flush()
 	require.Len(t, k.frames, 2)
+}
+
+// What comes out of a stream with losses is what went in, or nothing: never a part of a picture.
+func TestLossesNeverDamageWhatComesOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		codec := rapid.SampledFrom([]media.Codec{media.CodecH264, media.CodecH265}).Draw(t, "video")
+		m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(codec), track(media.CodecAAC)}})
+		sent := map[media.Ticks][]byte{}
+		k := newSink(Options{})
+		lose := rapid.IntRange(2, 40).Draw(t, "one of so many packets is lost")
+		marks := rapid.Bool().Draw(t, "marks")
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		lost := 0
+		for n := range 40 {
+			at := media.Ticks(n)*3600 + 1
+			f := media.Frame{PTS: at, DTS: at, Key: n%10 == 0}
+			f.Payload = anyPicture(t, codec, f.Key, n)
+			sent[at] = f.Payload
+			b := m.Append(nil, 0, &f)
+			a := media.Frame{PTS: at + 1, DTS: at + 1, Config: stereo, Payload: filler(n, 700)}
+			sent[at+1] = a.Payload
+			parts := append(fragment(b, 1400), fragment(m.Append(nil, 1, &a), 1400)...)
+			for i, p := range parts {
+				if rnd.IntN(lose) == 0 {
+					k.d.Gap()
+					lost++
+					continue
+				}
+				k.d.Write(p)
+				if marks && i == len(fragment(b, 1400))-1 {
+					k.d.Mark()
+				}
+			}
+		}
+		k.d.Flush()
+		last := map[int]media.Ticks{}
+		for _, f := range k.frames {
+			require.Greater(t, f.pts, last[f.stream], "no frame comes twice")
+			last[f.stream] = f.pts
+			if !slices.Equal(sent[f.pts], f.payload) {
+				t.Fatalf("%v is not what was sent: %d bytes", f, len(sent[f.pts]))
+			}
+		}
+		if lost == 0 {
+			require.Len(t, k.frames, 80)
+		}
+	})
 }

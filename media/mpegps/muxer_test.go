@@ -109,3 +109,95 @@ func TestWhatIsMuxedComesOutAgain(t *testing.T) {
 		require.Equal(t, Stats{Bytes: st.Bytes, Packs: st.Packs, Packets: st.Packets, Maps: st.Maps, Frames: uint64(len(want[0]) + len(want[1]))}, st)
 	})
 }
+
+func TestTheMuxerSaysWhatTheStreamIs(t *testing.T) {
+	m := NewMuxer(MuxerOptions{Tracks: []*media.Track{
+		track(media.CodecAAC), track(media.CodecH265), track(media.CodecVP8), track(media.CodecPCMA), {Codec: media.CodecMP3, SampleRate: 22050}, track(media.CodecSVACA),
+	}})
+	at := media.Ticks(0x1_2345_6789)
+	b := m.Append(nil, 1, &media.Frame{PTS: at + 3600, DTS: at, Key: true, Payload: idr5(1, 10)})
+	k := newSink(Options{MaxStreams: 8})
+	k.d.Write(b)
+	require.Equal(t, []Elementary{
+		{ID: 0xc0, Type: typeADTS, Codec: media.CodecAAC},
+		{ID: 0xe0, Type: typeH265, Codec: media.CodecH265},
+		{ID: 0xc1, Type: typePCMA, Codec: media.CodecPCMA},
+		{ID: 0xc2, Type: typeMPEG2Audio, Codec: media.CodecMP3},
+		{ID: 0xc3, Type: typeSVACAudio, Codec: media.CodecSVACA},
+	}, k.d.Streams())
+	require.Equal(t, uint64(at), packClock(b))
+	require.Equal(t, Stats{Bytes: uint64(len(b)), Packs: 1, Packets: 1, Maps: 1}, k.d.Stats())
+
+	version := k.d.Version()
+	k.d.Write(m.Append(nil, 1, &media.Frame{PTS: at + 7200, DTS: at + 7200, Key: true, Payload: idr5(2, 10)}))
+	require.Equal(t, version, k.d.Version(), "the same map says nothing new")
+	require.Empty(t, m.Append(nil, 2, &media.Frame{Payload: law}), "a track that is left out")
+	require.Empty(t, m.Append(nil, 7, &media.Frame{Payload: law}), "a track that is none")
+	require.Empty(t, m.Append(nil, 3, &media.Frame{}), "an empty frame")
+	require.True(t, Carries(media.CodecH264))
+	require.False(t, Carries(media.CodecVP8))
+}
+
+func TestTheMuxerAddsBehindWhatIsThere(t *testing.T) {
+	m, again := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecH264)}}), NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecH264)}})
+	f := media.Frame{PTS: 9, DTS: 9, Key: true, Payload: idr(1, 99)}
+	require.Equal(t, append([]byte("before"), again.Append(nil, 0, &f)...), m.Append([]byte("before"), 0, &f))
+}
+
+func TestHeadsComeBeforeWhatADecoderCanBeginWith(t *testing.T) {
+	heads := func(b []byte) bool {
+		return bytes.Contains(b, []byte{0, 0, 1, idSystem}) && bytes.Contains(b, []byte{0, 0, 1, idMap})
+	}
+	m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecH264), track(media.CodecPCMA)}})
+	for i, c := range []struct {
+		track int
+		key   bool
+		want  bool
+	}{{1, true, true}, {0, false, false}, {0, true, true}, {1, true, false}, {0, false, false}, {0, true, true}} {
+		f := media.Frame{DTS: media.Ticks(i) * 90000, Key: c.key, Payload: filler(1, 10)}
+		require.Equal(t, c.want, heads(m.Append(nil, c.track, &f)), "frame %d", i)
+	}
+	m = NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecPCMA)}})
+	for _, c := range []struct {
+		at   media.Ticks
+		want bool
+	}{{0, true}, {1800, false}, {44999, false}, {45000, true}, {46800, false}, {100, true}, {1900, false}} {
+		require.Equal(t, c.want, heads(m.Append(nil, 0, &media.Frame{DTS: c.at, Key: true, Payload: law})), "audio alone, at %d", c.at)
+	}
+}
+
+func TestAACThatADTSCannotSayIsLeftOut(t *testing.T) {
+	m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecAAC)}})
+	for name, f := range map[string]media.Frame{
+		"no configuration":   {Payload: law},
+		"a rate of its own":  {Payload: law, Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 47999, ChannelConfig: 2}},
+		"a type without one": {Payload: law, Config: &mpeg4audio.AudioSpecificConfig{Type: 5, SampleRate: 48000, ChannelConfig: 2}},
+		"too large":          {Payload: filler(1, 8185), Config: stereo},
+	} {
+		require.Empty(t, m.Append(nil, 0, &f), name)
+	}
+	require.NotEmpty(t, m.Append(nil, 0, &media.Frame{Payload: filler(1, 8184), Config: stereo}))
+}
+
+func TestPacketsAreNoLongerThanTheirLengthCanSay(t *testing.T) {
+	m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(media.CodecH264)}})
+	b := m.Append(nil, 0, &media.Frame{PTS: 3600, DTS: 1, Key: true, Payload: idr(1, 200_000)})
+	var sizes []int
+	for at := bytes.Index(b, []byte{0, 0, 1, idVideo}); at < len(b); {
+		require.Equal(t, []byte{0, 0, 1, idVideo}, b[at:at+4])
+		n := int(b[at+4])<<8 | int(b[at+5])
+		sizes = append(sizes, n)
+		require.Equal(t, len(sizes) == 1, b[at+7] == 0xc0, "times in the first packet alone")
+		at += 6 + n
+	}
+	require.Len(t, sizes, 4)
+	require.LessOrEqual(t, slices.Max(sizes), maxPESLength)
+}
+
+// The vector is the program association table of ISO/IEC 13818-1's usual examples; any CRC over data with its CRC is zero.
+func TestCRC(t *testing.T) {
+	table := []byte{0x00, 0xb0, 0x0d, 0x00, 0x01, 0xc1, 0x00, 0x00, 0x00, 0x01, 0xf0, 0x00}
+	require.Equal(t, uint32(0x2ab104b2), crc32(table))
+	require.Zero(t, crc32(append(table, 0x2a, 0xb1, 0x04, 0xb2)))
+	require.Zero(t, crc32(streamMap(typeH264, idVideo)))
+}
