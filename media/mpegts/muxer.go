@@ -53,7 +53,7 @@ type muxTrack struct {
 	streamID byte
 	codec    media.Codec
 	counter  byte
-	pcr      bool // carries the clock
+	pcr      bool // with the clock
 }
 
 // Muxer makes a transport stream with one program. A frame becomes one PES packet; what it holds is not changed: no access unit delimiters are added. The result is a whole number of packets of
@@ -66,8 +66,7 @@ type Muxer struct {
 	tablesAt   media.Ticks // DTS when they were last sent
 	head       []byte      // scratch: PES header, and what stands before the frame
 	dropped    uint64
-	hasVideo   bool
-	clockTrack int
+	clockTrack int         // carries the clock
 }
 
 // NewMuxer makes a muxer. Errors are [ErrNoTracks], [*CodecError] and that there are more than 8 tracks.
@@ -80,6 +79,7 @@ func NewMuxer(o MuxerOptions) (*Muxer, error) {
 	}
 	m := &Muxer{head: make([]byte, 0, 128)}
 	audio, video := byte(pes.IDAudio), byte(pes.IDVideo)
+	first := -1 // track of video
 	for i, t := range o.Tracks {
 		if !Carries(t.Codec) {
 			return nil, &CodecError{t.Codec}
@@ -91,8 +91,8 @@ func NewMuxer(o MuxerOptions) (*Muxer, error) {
 		case t.Codec.Kind() == media.KindVideo:
 			k.streamID = video
 			video++
-			if !m.hasVideo {
-				m.hasVideo, m.clockTrack = true, i
+			if first < 0 {
+				first = i
 			}
 		default:
 			k.streamID = audio
@@ -100,6 +100,7 @@ func NewMuxer(o MuxerOptions) (*Muxer, error) {
 		}
 		m.tracks = append(m.tracks, k)
 	}
+	m.clockTrack = max(first, 0)
 	m.tracks[m.clockTrack].pcr = true
 	m.makeTables(o.Tracks)
 	return m, nil
