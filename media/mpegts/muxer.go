@@ -66,7 +66,7 @@ type Muxer struct {
 	tablesAt   media.Ticks // DTS when they were last sent
 	head       []byte      // scratch: PES header, and what stands before the frame
 	dropped    uint64
-	clockTrack int         // carries the clock
+	clockTrack int // carries the clock
 }
 
 // NewMuxer makes a muxer. Errors are [ErrNoTracks], [*CodecError] and that there are more than 8 tracks.
