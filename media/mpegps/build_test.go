@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 // Pieces of program streams as devices send them.
@@ -43,6 +44,11 @@ func streamMap(pairs ...byte) []byte {
 	return appendMap(nil, tracks)
 }
 
+// appendStamp adds a time stamp of 33 bits behind its four bits of prefix.
+func appendStamp(dst []byte, prefix byte, t media.Ticks) []byte {
+	return append(dst, prefix<<4|byte(t>>29)&0x0e|1, byte(t>>22), byte(t>>14)|1, byte(t>>7), byte(t<<1)|1)
+}
+
 // packet is a PES packet. Without times it continues.
 type packet struct {
 	id      byte
@@ -62,9 +68,9 @@ func (p packet) bytes() []byte {
 		if p.dts != 0 {
 			flags, prefix = 0xc0, 0b0011
 		}
-		fields = appendStamp(fields, prefix, uint64(p.pts)&(wrap-1))
+		fields = appendStamp(fields, prefix, p.pts)
 		if p.dts != 0 {
-			fields = appendStamp(fields, 0b0001, uint64(p.dts)&(wrap-1))
+			fields = appendStamp(fields, 0b0001, p.dts)
 		}
 	}
 	head := append([]byte{0x80, flags, byte(len(fields))}, fields...)
@@ -84,11 +90,11 @@ func (p packet) bytes() []byte {
 
 // video is a PES packet of stream 0xe0, audio one of 0xc0; a negative pts is none.
 func video(pts media.Ticks, payload ...[]byte) []byte {
-	return packet{id: idVideo, pts: pts, payload: join(payload...)}.bytes()
+	return packet{id: pes.IDVideo, pts: pts, payload: join(payload...)}.bytes()
 }
 
 func audio(pts media.Ticks, payload ...[]byte) []byte {
-	return packet{id: idAudio, pts: pts, payload: join(payload...)}.bytes()
+	return packet{id: pes.IDAudio, pts: pts, payload: join(payload...)}.bytes()
 }
 
 func unbounded(int) int { return 0 }
@@ -126,9 +132,8 @@ func inter5(seed, n int) []byte { return join(nal(0x02, 0x01, 0xd0), filler(seed
 
 // adts is a frame of AAC-LC, 44.1 kHz, stereo, with its header.
 func adts(payload []byte) []byte {
-	t := muxTrack{}
-	h := t.adtsFor(&media.Frame{Config: &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 44100, ChannelConfig: 2}, Payload: payload})
-	return append(slices.Clone(h), payload...)
+	h, _ := pes.AppendADTS(nil, &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 44100, ChannelConfig: 2}, len(payload))
+	return append(h, payload...)
 }
 
 // got is a frame that came out.

@@ -5,6 +5,7 @@ import (
 
 	"berth/media"
 	"berth/media/annexb"
+	"berth/media/pes"
 )
 
 // Options says what a [Demuxer] does.
@@ -48,14 +49,14 @@ type Demuxer struct {
 	closed  *stream // whose packet of known length ended right before here; nil after any header
 	zeros   int     // between that packet and here
 
-	byID    [idVideoLast - idMap + 1]*stream
+	byID    [pes.IDVideoLast - pes.IDMap + 1]*stream
 	order   []*stream
 	lastMap []byte
 	headed  bool // a system header or map has come since the last packet of video
 
-	scr     unwrapper
+	scr     pes.Clock
 	packed  media.Ticks // system clock of the last pack header
-	base    unwrapper   // the last time stamp of any stream: where a new one begins
+	base    pes.Clock   // the last time stamp of any stream: where a new one begins
 	version uint64
 	list    []Elementary // as of version listed
 	listed  uint64
@@ -150,20 +151,20 @@ func (d *Demuxer) Stats() Stats { return d.stats }
 
 // stream returns the stream with an id, which is made when there is room for it; nil when there is not, or when nobody wants it. streamType is what a map says, 0 for a packet.
 func (d *Demuxer) stream(id, streamType byte) *stream {
-	if id < idMap || id > idVideoLast || !hasPESHeader(id) {
+	if id < pes.IDMap || id > pes.IDVideoLast || !pes.HasHeader(id) {
 		return nil
 	}
-	if s := d.byID[id-idMap]; s != nil {
+	if s := d.byID[id-pes.IDMap]; s != nil {
 		return s
 	}
-	if id == idPrivate1 && codecOf(streamType).Kind() != media.KindAudio {
+	if id == pes.IDPrivate1 && pes.CodecOf(streamType).Kind() != media.KindAudio {
 		return nil // Hikvision puts things of its own here, the DVD AC-3 and subtitles
 	}
 	if len(d.order) >= d.opt.MaxStreams && !d.evict() {
 		return nil
 	}
 	s := newStream(d, id)
-	d.byID[id-idMap] = s
+	d.byID[id-pes.IDMap] = s
 	d.order = append(d.order, s)
 	d.changed()
 	return s
@@ -181,7 +182,7 @@ func (d *Demuxer) evict() bool {
 	if d.closed == d.order[at] {
 		d.closed = nil
 	}
-	d.byID[d.order[at].id-idMap] = nil
+	d.byID[d.order[at].id-pes.IDMap] = nil
 	d.order = slices.Delete(d.order, at, at+1)
 	return true
 }
@@ -292,10 +293,10 @@ func (d *Demuxer) take(h []byte) {
 		return
 	case idPack:
 		d.stats.Packs++
-		d.packed = d.scr.at(packClock(h))
+		d.packed = d.scr.At(packClock(h))
 		d.signal(signalPack, nil)
 		return
-	case idMap:
+	case pes.IDMap:
 		d.headed = true
 		d.signal(signalPack, nil)
 		d.takeMap(h)
@@ -319,7 +320,7 @@ func (d *Demuxer) take(h []byte) {
 	}
 	d.stats.Packets++
 	d.signal(signalOther, s)
-	s.begin(pesTimes(h))
+	s.begin(pes.ReadTimes(h))
 	d.current = s
 	switch d.left = 6 + length - len(h); {
 	case length == 0:

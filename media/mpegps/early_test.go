@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 // device sends pictures in one way.
@@ -100,7 +101,7 @@ func TestAPackForEachPacketCutsNothing(t *testing.T) {
 
 func TestPicturesComeOutBeforeTheAudioThatFollows(t *testing.T) {
 	d := newDevice()
-	d.k.d.Write(streamMap(typeH264, idVideo, typePCMA, idAudio))
+	d.k.d.Write(streamMap(pes.TypeH264, pes.IDVideo, pes.TypePCMA, pes.IDAudio))
 	last := 0
 	for n := range 40 {
 		d.picture(65000, nothing, false, false)
@@ -127,7 +128,7 @@ func TestAPictureThatWasLetOutTooEarlyGoesOnWithTheSameTime(t *testing.T) {
 					k.d.Write(c)
 				}
 			}
-			write(streamMap(typeH264, idVideo))
+			write(streamMap(pes.TypeH264, pes.IDVideo))
 			for n := range media.Ticks(20) {
 				write(video(n*3600, join(head264(), idr(int(n), 100))))
 				k.d.Mark()
@@ -157,9 +158,9 @@ func TestAPictureThatWasLetOutTooEarlyGoesOnWithTheSameTime(t *testing.T) {
 
 func TestAMarkEndsAPacketWithoutALength(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(streamMap(typeH264, idVideo))
+	k.d.Write(streamMap(pes.TypeH264, pes.IDVideo))
 	for n := range media.Ticks(30) {
-		k.d.Write(packet{id: idVideo, pts: n * 3600, payload: join(head264(), idr(int(n), 70_000)), length: unbounded}.bytes())
+		k.d.Write(packet{id: pes.IDVideo, pts: n * 3600, payload: join(head264(), idr(int(n), 70_000)), length: unbounded}.bytes())
 		k.d.Mark()
 		if n > trustAfter {
 			require.Len(t, k.frames, int(n)+1)

@@ -13,6 +13,7 @@ import (
 
 	"berth/actors/actortest"
 	"berth/media"
+	"berth/media/pes"
 )
 
 // ffmpeg runs one of the programs and returns its output.
@@ -27,12 +28,12 @@ func ffmpeg(t *testing.T, program string, args ...string) []byte {
 }
 
 // sample makes a file of two seconds of picture and sound.
-func sample(t *testing.T, format string, coding ...string) string {
+func sample(t *testing.T, format, rate string, coding ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "sample."+format)
 	args := []string{
 		"-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
-		"-t", "2", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", "400k", "-preset", "ultrafast", "-threads", "1",
+		"-t", "2", "-pix_fmt", "yuv420p", "-g", "25", "-b:v", rate, "-preset", "ultrafast", "-threads", "1",
 	}
 	args = append(args, coding...)
 	ffmpeg(t, "ffmpeg", append(args, "-f", format, file)...)
@@ -99,16 +100,20 @@ func TestProgramStreamsOfFFmpegAreTakenApart(t *testing.T) {
 		{"vob, h265 and layer III", "vob", h265, "libmp3lame", [2]media.Codec{media.CodecH265, media.CodecMP3}, [2]string{"hevc", "mp3"}, [2][]string{{"-f", "hevc", "-"}, mp3}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			file := sample(t, c.format, append(slices.Clone(c.video), "-c:a", c.sound)...)
+			file := sample(t, c.format, "400k", append(slices.Clone(c.video), "-c:a", c.sound)...)
 			input := readAll(t, file)
 			codecs, packets := probe(t, file)
+			kinds := []media.Kind{media.KindVideo, media.KindAudio}
+			var raw [2][]byte
+			for n, kind := range kinds {
+				raw[n] = ffmpeg(t, "ffmpeg", append([]string{"-i", file, "-map", "0:" + kind.String()[:1], "-c", "copy"}, c.raw[n]...)...)
+			}
 			for _, piece := range []int{0, 1400, 188} {
 				k := demux(piece, input)
-				for n, kind := range []media.Kind{media.KindVideo, media.KindAudio} {
+				for n, kind := range kinds {
 					frames, all := k.of(kind)
-					want := ffmpeg(t, "ffmpeg", append([]string{"-i", file, "-map", "0:" + kind.String()[:1], "-c", "copy"}, c.raw[n]...)...)
-					require.True(t, bytes.Equal(want, all), "%d bytes of %s, %d wanted", len(all), kind, len(want))
-					at := slices.IndexFunc(codecs, func(name string) bool { return name == c.names[n] })
+					require.True(t, bytes.Equal(raw[n], all), "%d bytes of %s, %d wanted", len(all), kind, len(raw[n]))
+					at := slices.Index(codecs, c.names[n])
 					require.Len(t, frames, len(packets[at]), "a frame for each picture, or each of sound")
 					for i, f := range frames {
 						require.Equal(t, c.codecs[n], f.codec)
@@ -125,6 +130,11 @@ func TestProgramStreamsOfFFmpegAreTakenApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+func (k *sink) pictures() []got {
+	frames, _ := k.of(media.KindVideo)
+	return frames
 }
 
 func keys(frames []got) (n int) {
@@ -148,7 +158,14 @@ func TestFFmpegReadsWhatIsMuxed(t *testing.T) {
 		{"h265", media.CodecH265, []string{"-c:v", "libx265", "-x265-params", "log-level=error:pools=1"}, "hevc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			source := demux(0, readAll(t, sample(t, "dvd", append(c.enc, "-c:a", "mp2")...)))
+			made := sample(t, "dvd", "4M", append(c.enc, "-c:a", "mp2")...) // so large that at most one picture begins in a packet: all have times
+			source := demux(0, readAll(t, made))
+			codecs, packets := probe(t, made)
+			told := packets[slices.Index(codecs, c.raw)]
+			for i, f := range source.pictures() {
+				require.NotNil(t, told[i].PTS, "the sample is of no use")
+				require.Equal(t, *told[i].PTS, int64(f.pts))
+			}
 			m := NewMuxer(MuxerOptions{Tracks: []*media.Track{track(c.video), track(media.CodecAAC), track(media.CodecMPA)}})
 			adtsFile := filepath.Join(t.TempDir(), "sound.aac")
 			ffmpeg(t, "ffmpeg", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", "2", "-c:a", "aac", "-f", "adts", adtsFile)
@@ -164,7 +181,7 @@ func TestFFmpegReadsWhatIsMuxed(t *testing.T) {
 			}
 			file := filepath.Join(t.TempDir(), "muxed.ps")
 			require.NoError(t, os.WriteFile(file, out, 0o600))
-			codecs, packets := probe(t, file)
+			codecs, packets = probe(t, file)
 			require.Equal(t, []string{c.raw, "aac"}, codecs)
 			require.Len(t, packets[0], len(pictures))
 			require.Len(t, packets[1], len(pictures))
@@ -188,7 +205,7 @@ func readAll(t *testing.T, file string) []byte {
 func splitFile(t *testing.T, b []byte) []got {
 	t.Helper()
 	k := newSink(Options{})
-	k.d.Write(streamMap(typeADTS, idAudio))
+	k.d.Write(streamMap(pes.TypeADTS, pes.IDAudio))
 	for c := range slices.Chunk(b, 60000) {
 		k.d.Write(audio(0, c))
 	}

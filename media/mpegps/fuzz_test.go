@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 // FuzzDemuxer writes whatever comes, in pieces, with marks and gaps where seed says, and holds the demuxer to its bounds.
@@ -53,7 +54,7 @@ func FuzzDemuxer(f *testing.F) {
 		// After any garbage a clean stream is taken up.
 		before := frames
 		for n := range media.Ticks(4) {
-			d.Write(join(packAt(n*3600), systemHeader(idVideo), streamMap(typeH264, idVideo), video(n*3600, head264(), idr(int(n), 50))))
+			d.Write(join(packAt(n*3600), systemHeader(pes.IDVideo), streamMap(pes.TypeH264, pes.IDVideo), video(n*3600, head264(), idr(int(n), 50))))
 		}
 		d.Flush()
 		require.GreaterOrEqual(t, frames-before, uint64(2))

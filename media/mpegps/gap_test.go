@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 func chunks(b []byte, n int) iter.Seq[[]byte] {
@@ -48,7 +49,7 @@ func TestGapsCostWhatTheyHitAndNothingElse(t *testing.T) {
 		{"in the parameter sets", [][]byte{whole(), nil, video(at(10), idr(10, 300)), video(at(11), inter(11, 100))}, []media.Ticks{at(9), at(10), at(11)}, Stats{}},
 		{
 			"in audio",
-			[][]byte{whole(), streamMap(typeH264, idVideo, typeADTS, idAudio), audio(at(9), adts(aacs[0]))[:100], nil, audio(at(10), adts(aacs[1])[50:], adts(aacs[2]), adts(aacs[3]))},
+			[][]byte{whole(), streamMap(pes.TypeH264, pes.IDVideo, pes.TypeADTS, pes.IDAudio), audio(at(9), adts(aacs[0]))[:100], nil, audio(at(10), adts(aacs[1])[50:], adts(aacs[2]), adts(aacs[3]))},
 			[]media.Ticks{at(9), at(10), at(10) + 2089},
 			Stats{Damaged: 1, Skipped: uint64(len(adts(aacs[1])) - 50)},
 		},
@@ -111,7 +112,7 @@ func TestAGapInPacketsThatAccessUnitsDoNotBeginWith(t *testing.T) {
 
 func TestLargeAccessUnitsAreDroppedAndTheNextIsTaken(t *testing.T) {
 	k := newSink(Options{MaxUnit: 10_000})
-	k.d.Write(streamMap(typeH264, idVideo))
+	k.d.Write(streamMap(pes.TypeH264, pes.IDVideo))
 	k.d.Write(video(0, head264(), idr(1, 5000)))
 	k.d.Write(video(3600, head264(), idr(2, 50_000)))
 	k.d.Write(video(-1, filler(3, 50_000)))
@@ -126,7 +127,7 @@ func TestLargeAccessUnitsAreDroppedAndTheNextIsTaken(t *testing.T) {
 
 func TestABufferThatWasNeededOnceIsGivenBack(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(streamMap(typeH264, idVideo))
+	k.d.Write(streamMap(pes.TypeH264, pes.IDVideo))
 	k.d.Write(video(0, head264(), idr(1, 60_000)))
 	for n := range 20 {
 		k.d.Write(video(-1, filler(n, 60_000)))
@@ -141,9 +142,9 @@ func TestABufferThatWasNeededOnceIsGivenBack(t *testing.T) {
 
 func TestMoreStreamsThanAllowedArePassedOver(t *testing.T) {
 	k := newSink(Options{MaxStreams: 2})
-	k.d.Write(streamMap(typePCMA, idAudio, typePCMA, idAudio+1, typePCMA, idAudio+2))
+	k.d.Write(streamMap(pes.TypePCMA, pes.IDAudio, pes.TypePCMA, pes.IDAudio+1, pes.TypePCMA, pes.IDAudio+2))
 	for n := range byte(4) {
-		k.d.Write(packet{id: idAudio + n, pts: 0, payload: law}.bytes())
+		k.d.Write(packet{id: pes.IDAudio + n, pts: 0, payload: law}.bytes())
 	}
 	require.Len(t, k.frames, 2)
 	require.Equal(t, uint64(2), k.d.Stats().Private)
@@ -152,8 +153,8 @@ func TestMoreStreamsThanAllowedArePassedOver(t *testing.T) {
 
 func TestAStreamThatNeverWasMakesRoom(t *testing.T) {
 	k := newSink(Options{MaxStreams: 2})
-	k.d.Write(packet{id: idVideo + 5, pts: 0, payload: filler(1, 9)}.bytes()) // garbage that looked like a packet
-	k.d.Write(packet{id: idVideo + 6, pts: 0, payload: filler(1, 9)}.bytes())
+	k.d.Write(packet{id: pes.IDVideo + 5, pts: 0, payload: filler(1, 9)}.bytes()) // garbage that looked like a packet
+	k.d.Write(packet{id: pes.IDVideo + 6, pts: 0, payload: filler(1, 9)}.bytes())
 	k.d.Write(join(starts(0), video(0, head264(), idr(1, 10)), audio(0, law)))
 	k.d.Flush()
 	require.Len(t, k.frames, 2)

@@ -3,9 +3,8 @@ package mpegps
 import (
 	"encoding/binary"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
-
 	"berth/media"
+	"berth/media/pes"
 )
 
 // MuxerOptions says what a [Muxer] carries.
@@ -15,7 +14,7 @@ type MuxerOptions struct {
 }
 
 // Carries reports whether a muxer takes tracks of a codec.
-func Carries(c media.Codec) bool { return typeOf(&media.Track{Codec: c}) != 0 }
+func Carries(c media.Codec) bool { return pes.TypeOf(&media.Track{Codec: c}) != 0 }
 
 // Bounds and constants of what the muxer writes.
 const (
@@ -31,8 +30,6 @@ type muxTrack struct {
 	codec      media.Codec
 	id         byte
 	streamType byte
-	config     *mpeg4audio.AudioSpecificConfig // of the header adts
-	adts       [adtsHeader]byte                // without the frame's length; adts[0] is 0 when config has none
 }
 
 // Muxer makes a program stream: a pack for each access unit, with a system header and a program stream map before each that a decoder may begin with. The same frames give the same bytes.
@@ -47,15 +44,15 @@ type Muxer struct {
 // NewMuxer makes a muxer. Streams get the ids from 0xe0 (video) and 0xc0 (audio) on, in the order of the tracks.
 func NewMuxer(o MuxerOptions) *Muxer {
 	m := &Muxer{}
-	nextVideo, nextAudio := byte(idVideo), byte(idAudio)
+	nextVideo, nextAudio := byte(pes.IDVideo), byte(pes.IDAudio)
 	for _, t := range o.Tracks {
-		mt := muxTrack{codec: t.Codec, streamType: typeOf(t)}
+		mt := muxTrack{codec: t.Codec, streamType: pes.TypeOf(t)}
 		switch {
 		case mt.streamType == 0:
-		case t.Codec.Kind() == media.KindVideo && nextVideo <= idVideoLast:
+		case t.Codec.Kind() == media.KindVideo && nextVideo <= pes.IDVideoLast:
 			mt.id, m.video = nextVideo, true
 			nextVideo++
-		case t.Codec.Kind() == media.KindAudio && nextAudio < idVideo:
+		case t.Codec.Kind() == media.KindAudio && nextAudio < pes.IDVideo:
 			mt.id = nextAudio
 			nextAudio++
 		}
@@ -72,9 +69,11 @@ func (m *Muxer) Append(dst []byte, track int, f *media.Frame) []byte {
 		return dst
 	}
 	t := &m.tracks[track]
-	var head []byte
+	var adts [pes.ADTSHeader]byte
+	head := adts[:0]
 	if t.codec == media.CodecAAC {
-		if head = t.adtsFor(f); head == nil {
+		var ok bool
+		if head, ok = pes.AppendADTS(head, f.Config, len(f.Payload)); !ok {
 			return dst
 		}
 	}
@@ -98,34 +97,6 @@ func (m *Muxer) wantsHeads(t *muxTrack, f *media.Frame) bool {
 	return since >= mapEvery || since < 0
 }
 
-// adtsFor returns the header of a frame of AAC, nil when there is none.
-func (t *muxTrack) adtsFor(f *media.Frame) []byte {
-	if f.Config == nil || len(f.Payload) > 1<<13-1-adtsHeader {
-		return nil
-	}
-	if t.config != f.Config {
-		t.config, t.adts = f.Config, adtsOf(f.Config)
-	}
-	if t.adts[0] == 0 {
-		return nil
-	}
-	size := len(f.Payload) + adtsHeader
-	t.adts[3] = t.adts[3]&0xc0 | byte(size>>11)
-	t.adts[4] = byte(size >> 3)
-	t.adts[5] = byte(size)<<5 | 0x1f // a buffer fullness of all ones says: variable rate
-	return t.adts[:]
-}
-
-// adtsOf returns a header without length; its first byte is 0 when ADTS cannot say what the configuration says.
-func adtsOf(c *mpeg4audio.AudioSpecificConfig) (h [adtsHeader]byte) {
-	for i, rate := range adtsRates {
-		if rate == c.SampleRate && c.Type >= 1 && c.Type <= 4 && c.ChannelConfig <= 7 {
-			return [adtsHeader]byte{0xff, 0xf1, byte(c.Type-1)<<6 | byte(i)<<2 | c.ChannelConfig>>2, c.ChannelConfig << 6, 0, 0, 0xfc}
-		}
-	}
-	return h
-}
-
 // appendPack adds a pack header (section 2.5.3.3) whose system_clock_reference is a time of decoding.
 func appendPack(dst []byte, at media.Ticks) []byte {
 	t := uint64(at) & (wrap - 1)
@@ -136,38 +107,15 @@ func appendPack(dst []byte, at media.Ticks) []byte {
 
 // appendPES adds the packets of one access unit: head and payload, in several packets if need be, the times in the first (section 2.4.3.7).
 func appendPES(dst []byte, id byte, f *media.Frame, head []byte) []byte {
-	pts, dts := uint64(f.PTS)&(wrap-1), uint64(f.DTS)&(wrap-1)
-	flags, fields := byte(0x80), 5
-	if pts != dts {
-		flags, fields = 0xc0, 10
-	}
-	payload := f.Payload
-	for first := true; first || len(payload) > 0; first = false {
-		if !first {
-			flags, fields, head = 0, 0, nil
-		}
-		n := min(len(payload), maxPESLength-3-fields-len(head))
-		length := 3 + fields + len(head) + n
-		alignment := byte(0)
-		if first {
-			alignment = 0x04 // data_alignment_indicator
-		}
-		dst = append(dst, 0, 0, 1, id, byte(length>>8), byte(length), 0x80|alignment, flags, byte(fields))
-		switch flags {
-		case 0x80:
-			dst = appendStamp(dst, 0b0010, pts)
-		case 0xc0:
-			dst = appendStamp(appendStamp(dst, 0b0011, pts), 0b0001, dts)
-		}
-		dst = append(append(dst, head...), payload[:n]...)
-		payload = payload[n:]
+	const header = 3 + 2*5 // behind PES_packet_length: flags and two time stamps
+	n := min(len(f.Payload), maxPESLength-header-len(head))
+	dst = pes.AppendHeader(dst, id, len(head)+n, f.PTS, f.DTS)
+	dst = append(append(dst, head...), f.Payload[:n]...)
+	for rest := f.Payload[n:]; len(rest) > 0; rest = rest[n:] {
+		n = min(len(rest), maxPESLength-header)
+		dst = append(pes.AppendContinuation(dst, id, n), rest[:n]...)
 	}
 	return dst
-}
-
-// appendStamp adds a time stamp of 33 bits behind its four bits of prefix.
-func appendStamp(dst []byte, prefix byte, t uint64) []byte {
-	return append(dst, prefix<<4|byte(t>>29)&0x0e|1, byte(t>>22), byte(t>>14)|1, byte(t>>7), byte(t<<1)|1)
 }
 
 // appendSystemHeader adds a system header (section 2.5.3.5).
@@ -177,7 +125,7 @@ func appendSystemHeader(dst []byte, tracks []muxTrack) []byte {
 	for _, t := range tracks {
 		switch {
 		case t.id == 0:
-		case t.id >= idVideo:
+		case t.id >= pes.IDVideo:
 			video++
 			streams = append(streams, t.id, 0xc0|0x20|byte(videoBuffer/1024>>8), byte(videoBuffer/1024&0xff)) // P-STD_buffer_bound_scale 1: units of 1024 bytes
 		default:
@@ -195,7 +143,7 @@ func appendSystemHeader(dst []byte, tracks []muxTrack) []byte {
 // appendMap adds a program stream map (section 2.5.4.1).
 func appendMap(dst []byte, tracks []muxTrack) []byte {
 	at := len(dst)
-	dst = append(dst, 0, 0, 1, idMap, 0, 0, 0xe0, 0xff, 0, 0, 0, 0) // current_next_indicator, version 0; no descriptors
+	dst = append(dst, 0, 0, 1, pes.IDMap, 0, 0, 0xe0, 0xff, 0, 0, 0, 0) // current_next_indicator, version 0; no descriptors
 	for _, t := range tracks {
 		if t.id != 0 {
 			dst = append(dst, t.streamType, t.id, 0, 0)
@@ -204,5 +152,5 @@ func appendMap(dst []byte, tracks []muxTrack) []byte {
 	entries := len(dst) - at - 12
 	binary.BigEndian.PutUint16(dst[at+10:], uint16(entries))
 	binary.BigEndian.PutUint16(dst[at+4:], uint16(6+entries+4))
-	return binary.BigEndian.AppendUint32(dst, crc32(dst[at:]))
+	return binary.BigEndian.AppendUint32(dst, pes.CRC32(dst[at:]))
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 // Packets after which a decision about the codec of audio falls.
@@ -23,7 +24,7 @@ type sounds struct {
 	odd       int  // of these, packets of a size that G.711 does not have
 	config    *mpeg4audio.AudioSpecificConfig
 	configKey uint32
-	latm      latm
+	latm      pes.LATM
 	cutTime   stamp // of the frame whose rest comes with the next packet
 
 	base    stamp // time of a frame
@@ -32,7 +33,7 @@ type sounds struct {
 }
 
 // headerReader reads the header of a frame that tells its size.
-type headerReader func([]byte) (audioHeader, bool)
+type headerReader func([]byte) (pes.AudioHeader, bool)
 
 // endSounds takes the payload of a whole packet apart. What is left of it belongs to the next.
 func (s *stream) endSounds() {
@@ -44,12 +45,12 @@ func (s *stream) endSounds() {
 		s.from = len(s.buf)
 	case media.CodecAAC:
 		if a.loas {
-			s.split(readLOAS, loasHeader)
+			s.split(pes.ReadLOAS, pes.LOASHeader)
 		} else {
-			s.split(readADTS, adtsHeader)
+			s.split(pes.ReadADTS, pes.ADTSHeader)
 		}
 	case media.CodecMP3, media.CodecMPA:
-		s.split(readMPEGAudio, 4)
+		s.split(pes.ReadMPEGAudio, pes.MPEGAudioHeader)
 	default:
 		s.whole()
 	}
@@ -88,14 +89,14 @@ func framing(p []byte, search bool) (c media.Codec, loas bool) {
 		}
 		switch rest := p[at:]; {
 		case rest[0] == 0xff:
-			if ok, _ := chained(rest, readADTS, at > 0); ok {
+			if ok, _ := chained(rest, pes.ReadADTS, at > 0); ok {
 				return media.CodecAAC, false
 			}
-			if ok, h := chained(rest, readMPEGAudio, at > 0); ok {
-				return mpegAudioCodec(h.key), false
+			if ok, h := chained(rest, pes.ReadMPEGAudio, at > 0); ok {
+				return pes.MPEGAudioCodec(h.Key), false
 			}
 		case rest[0] == 0x56:
-			if ok, _ := chained(rest, readLOAS, at > 0); ok {
+			if ok, _ := chained(rest, pes.ReadLOAS, at > 0); ok {
 				return media.CodecAAC, true
 			}
 		}
@@ -104,16 +105,16 @@ func framing(p []byte, search bool) (c media.Codec, loas bool) {
 }
 
 // chained reports whether headers of one kind follow on each other: two of them, or one whose frame ends with p, which counts for less than two inside of a packet.
-func chained(p []byte, read headerReader, inside bool) (ok bool, first audioHeader) {
+func chained(p []byte, read headerReader, inside bool) (ok bool, first pes.AudioHeader) {
 	first, ok = read(p)
-	if !ok || first.size > len(p) {
+	if !ok || first.Size > len(p) {
 		return false, first
 	}
-	if first.size == len(p) {
+	if first.Size == len(p) {
 		return !inside, first
 	}
-	next, ok := read(p[first.size:])
-	return ok && next.key == first.key, first
+	next, ok := read(p[first.Size:])
+	return ok && next.Key == first.Key, first
 }
 
 // guessLaw decides for G.711 when nothing else fits, as most devices without a map, or with a wrong one, send it: whichever law makes the sound quieter.
@@ -153,8 +154,8 @@ func (s *stream) split(read headerReader, least int) {
 	at, found, skipped := s.from, 0, 0
 	for len(s.buf)-at >= least {
 		h, ok := read(s.buf[at:])
-		if ok && a.lost && at+h.size <= len(s.buf) {
-			ok = followed(s.buf[at+h.size:], read, least)
+		if ok && a.lost && at+h.Size <= len(s.buf) {
+			ok = followed(s.buf[at+h.Size:], read, least)
 		}
 		if !ok {
 			if skipped == 0 && !a.lost {
@@ -165,16 +166,16 @@ func (s *stream) split(read headerReader, least int) {
 			at++
 			continue
 		}
-		if at+h.size > len(s.buf) {
+		if at+h.Size > len(s.buf) {
 			break
 		}
 		t := a.cutTime
 		if a.cutTime = (stamp{}); at >= s.pes {
 			t, s.pesTime = s.pesTime, stamp{}
 		}
-		s.framed(s.buf[at+h.header:at+h.size], s.buf[at:], h, t)
+		s.framed(s.buf[at+h.Header:at+h.Size], h, t)
 		a.lost = false
-		at += h.size
+		at += h.Size
 		found++
 	}
 	s.from = at
@@ -199,21 +200,21 @@ func followed(b []byte, read headerReader, least int) bool {
 }
 
 // framed hands out one frame that was found by its header.
-func (s *stream) framed(payload, frame []byte, h audioHeader, t stamp) {
+func (s *stream) framed(payload []byte, h pes.AudioHeader, t stamp) {
 	a := &s.audio
 	switch {
 	case s.codec != media.CodecAAC:
-		if c := mpegAudioCodec(h.key); c != s.codec {
+		if c := pes.MPEGAudioCodec(h.Key); c != s.codec {
 			s.setCodec(c)
 		}
-		s.emitSound(frame[:h.size], t, h.samples, h.rate, nil)
+		s.emitSound(payload, t, h.Samples, h.Rate, nil)
 	case a.loas:
 		s.emitLATM(payload, t)
 	default:
-		if a.config == nil || a.configKey != h.key {
-			a.config, a.configKey = adtsConfig(h.key), h.key
+		if a.config == nil || a.configKey != h.Key {
+			a.config, a.configKey = pes.ADTSConfig(h.Key), h.Key
 		}
-		s.emitSound(payload, t, h.samples, h.rate, a.config)
+		s.emitSound(payload, t, h.Samples, h.Rate, a.config)
 	}
 }
 
@@ -253,4 +254,15 @@ func (s *stream) emitSound(payload []byte, t stamp, samples, rate int, c *mpeg4a
 	f := &s.d.frame
 	f.PTS, f.DTS, f.Key, f.Config, f.Payload = t.pts, t.dts, true, c, payload
 	s.emit(f)
+}
+
+// emitLATM takes one AudioMuxElement apart.
+func (s *stream) emitLATM(element []byte, t stamp) {
+	rate := s.audio.latm.Frames(element, func(unit []byte, c *mpeg4audio.AudioSpecificConfig, samples int) {
+		s.emitSound(unit, t, samples, c.SampleRate, c)
+		t = stamp{} // of the first alone
+	})
+	if rate == 0 {
+		s.d.stats.Damaged++
+	}
 }

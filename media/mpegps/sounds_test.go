@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/media"
+	"berth/media/pes"
 )
 
 // quiet returns samples of a soft sound in one of the laws of G.711: magnitudes of few bits.
@@ -42,7 +43,7 @@ func TestG711WithoutAMapIsGuessedFromItsSound(t *testing.T) {
 
 func TestG711ThatTheMapDoesNotNameIsGuessedSoon(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(join(packAt(0), streamMap(typeH264, idVideo)))
+	k.d.Write(join(packAt(0), streamMap(pes.TypeH264, pes.IDVideo)))
 	for n := range guessAfter + 3 {
 		k.d.Write(audio(media.Ticks(n)*3600, quiet(true, n, 320)))
 	}
@@ -61,7 +62,7 @@ func TestWhatIsNoG711IsNotGuessed(t *testing.T) {
 
 func TestAMapThatSaysAACForG711IsFoundOut(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(join(packAt(0), streamMap(typeADTS, idAudio)))
+	k.d.Write(join(packAt(0), streamMap(pes.TypeADTS, pes.IDAudio)))
 	for n := range missesMost + 5 {
 		k.d.Write(audio(media.Ticks(n)*3600, quiet(false, n, 320)))
 	}
@@ -70,13 +71,13 @@ func TestAMapThatSaysAACForG711IsFoundOut(t *testing.T) {
 		require.Equal(t, media.CodecPCMA, f.codec)
 		require.Len(t, f.payload, 320)
 	}
-	require.Equal(t, []Elementary{{ID: idAudio, Type: typeADTS, Codec: media.CodecPCMA}}, k.d.Streams())
+	require.Equal(t, []Elementary{{ID: pes.IDAudio, Type: pes.TypeADTS, Codec: media.CodecPCMA}}, k.d.Streams())
 }
 
 func TestAMapThatKeepsSayingTheWrongThingDoesNotChangeWhatIsHeard(t *testing.T) {
 	k := newSink(Options{})
 	for n := range 40 {
-		k.d.Write(join(packAt(0), streamMap(typeH265, idVideo, typePCMA, idAudio), audio(media.Ticks(n)*2089, adts(filler(n, 200))), video(media.Ticks(n)*3600, head264(), idr(n, 50))))
+		k.d.Write(join(packAt(0), streamMap(pes.TypeH265, pes.IDVideo, pes.TypePCMA, pes.IDAudio), audio(media.Ticks(n)*2089, adts(filler(n, 200))), video(media.Ticks(n)*3600, head264(), idr(n, 50))))
 	}
 	k.d.Flush()
 	require.Len(t, k.frames, 80)
@@ -87,7 +88,7 @@ func TestAMapThatKeepsSayingTheWrongThingDoesNotChangeWhatIsHeard(t *testing.T) 
 
 func TestG711WithoutTimesCountsItsSamples(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(join(streamMap(typePCMU, idAudio), audio(9000, quiet(true, 1, 160))))
+	k.d.Write(join(streamMap(pes.TypePCMU, pes.IDAudio), audio(9000, quiet(true, 1, 160))))
 	for range 3 {
 		k.d.Write(audio(-1, quiet(true, 1, 320)))
 	}
@@ -100,7 +101,7 @@ func TestG711WithoutTimesCountsItsSamples(t *testing.T) {
 
 func TestTheConfigurationIsSharedUntilItChanges(t *testing.T) {
 	k := newSink(Options{})
-	k.d.Write(streamMap(typeADTS, idAudio))
+	k.d.Write(streamMap(pes.TypeADTS, pes.IDAudio))
 	mono := adts(aacs[1])
 	mono[3] = mono[3]&0x3f | 1<<6
 	k.d.Write(audio(0, adts(aacs[0]), adts(aacs[1]), mono, mono))
@@ -129,9 +130,9 @@ func loas(t *testing.T, config *mpeg4audio.AudioSpecificConfig, tell bool, paylo
 }
 
 func TestLATMIsUnpacked(t *testing.T) {
-	config := &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2}
+	config := &mpeg4audio.AudioSpecificConfig{Type: 2, SampleRate: 48000, ChannelConfig: 2}
 	first, second, third := loas(t, config, true, aacs[0]), loas(t, config, false, aacs[1]), loas(t, config, true, aacs[2])
-	for _, m := range [][]byte{streamMap(typeLATM, idAudio), streamMap(typeADTS, idAudio), nil} {
+	for _, m := range [][]byte{streamMap(pes.TypeLATM, pes.IDAudio), streamMap(pes.TypeADTS, pes.IDAudio), nil} {
 		k := newSink(Options{})
 		k.d.Write(join(m, audio(1000, first, second[:30]), audio(5000, second[30:], third), audio(9000, []byte{0x56, 0xe0, 2, 0xff, 0xff})))
 		require.Len(t, k.frames, 3)
@@ -143,54 +144,5 @@ func TestLATMIsUnpacked(t *testing.T) {
 			require.Same(t, k.frames[0].config, f.config)
 		}
 		require.Equal(t, uint64(1), k.d.Stats().Damaged, "an element without sense")
-	}
-}
-
-func TestHeadersOfMPEGAudio(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		head  []byte
-		size  int
-		count int
-		rate  int
-		codec media.Codec
-	}{
-		{"layer III, 128 kb/s, 44.1 kHz", []byte{0xff, 0xfb, 0x90, 0x00}, 417, 1152, 44100, media.CodecMP3},
-		{"the same, padded", []byte{0xff, 0xfb, 0x92, 0x00}, 418, 1152, 44100, media.CodecMP3},
-		{"layer III of MPEG-2, 64 kb/s, 22.05 kHz", []byte{0xff, 0xf3, 0x80, 0x00}, 208, 576, 22050, media.CodecMP3},
-		{"layer III of MPEG-2.5, 8 kb/s, 8 kHz", []byte{0xff, 0xe3, 0x18, 0x00}, 72, 576, 8000, media.CodecMP3},
-		{"layer II, 192 kb/s, 48 kHz", []byte{0xff, 0xfd, 0xa4, 0x00}, 576, 1152, 48000, media.CodecMPA},
-		{"layer II of MPEG-2, 160 kb/s, 16 kHz", []byte{0xff, 0xf5, 0xe8, 0x00}, 1440, 1152, 16000, media.CodecMPA},
-		{"layer I, 384 kb/s, 32 kHz", []byte{0xff, 0xff, 0xc8, 0x00}, 576, 384, 32000, media.CodecMPA},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h, ok := readMPEGAudio(c.head)
-			require.True(t, ok)
-			require.Equal(t, []int{c.size, c.count, c.rate}, []int{h.size, h.samples, h.rate})
-			require.Equal(t, c.codec, mpegAudioCodec(h.key))
-		})
-	}
-	for name, head := range map[string][]byte{
-		"too short": {0xff, 0xfb, 0x90}, "no sync": {0xff, 0xdb, 0x90, 0}, "reserved version": {0xff, 0xeb, 0x90, 0}, "reserved layer": {0xff, 0xf9, 0x90, 0},
-		"free format": {0xff, 0xfb, 0x00, 0}, "bad rate": {0xff, 0xfb, 0xf0, 0}, "reserved frequency": {0xff, 0xfb, 0x9c, 0},
-	} {
-		_, ok := readMPEGAudio(head)
-		require.False(t, ok, name)
-	}
-}
-
-func TestHeadersOfADTSThatAreNone(t *testing.T) {
-	good := adts(aacs[0])
-	h, ok := readADTS(good)
-	require.True(t, ok)
-	require.Equal(t, audioHeader{size: len(good), header: 7, samples: 1024, rate: 44100, key: h.key}, h)
-	for name, spoil := range map[string]func(b []byte){
-		"no sync": func(b []byte) { b[0] = 0xfe }, "a layer": func(b []byte) { b[1] |= 2 }, "a reserved rate": func(b []byte) { b[2] |= 0x3c },
-		"several blocks": func(b []byte) { b[6] |= 1 }, "shorter than its header": func(b []byte) { b[3] &^= 3; b[4], b[5] = 0, 0xe0 },
-	} {
-		b := adts(aacs[0])
-		spoil(b)
-		_, ok := readADTS(b)
-		require.False(t, ok, name)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"berth/media"
 	"berth/media/annexb"
+	"berth/media/pes"
 )
 
 // Bounds of one stream.
@@ -49,7 +50,7 @@ type stream struct {
 	ended   bool  // that packet has ended
 	drop    bool  // the rest of that packet is of no use
 
-	clock   unwrapper
+	clock   pes.Clock
 	stamped bool  // a packet with a time stamp has come
 	last    stamp // of the last frame
 	told    stamp // of the last frame whose stamp was in the container
@@ -77,7 +78,7 @@ func (s *stream) hears() bool {
 	case media.KindVideo:
 		return false
 	}
-	return s.id < idVideo
+	return s.id < pes.IDVideo
 }
 
 // announce takes the stream_type of a map.
@@ -85,13 +86,13 @@ func (s *stream) announce(streamType byte) {
 	if s.streamType == streamType {
 		return
 	}
-	if s.streamType == 0 && s.sure && codecOf(streamType).Kind() == s.codec.Kind() && s.codec.Kind() == media.KindVideo {
+	if s.streamType == 0 && s.sure && pes.CodecOf(streamType).Kind() == s.codec.Kind() && s.codec.Kind() == media.KindVideo {
 		s.streamType = streamType // what the pictures say counts for more
 		s.d.changed()
 		return
 	}
-	s.streamType, s.audio.loas = streamType, streamType == typeLATM
-	if c := codecOf(streamType); c != s.codec {
+	s.streamType, s.audio.loas = streamType, streamType == pes.TypeLATM
+	if c := pes.CodecOf(streamType); c != s.codec {
 		heard := s.hears()
 		s.flush() // a map comes between packets
 		s.setCodec(c)
@@ -113,7 +114,7 @@ func (s *stream) setCodec(c media.Codec) {
 }
 
 // begin is called with each packet's header.
-func (s *stream) begin(t times) {
+func (s *stream) begin(t pes.Times) {
 	s.packets++
 	s.ended, s.drop = false, false
 	st := s.stampOf(t)
@@ -125,9 +126,9 @@ func (s *stream) begin(t times) {
 }
 
 // stampOf unwraps the times of a packet.
-func (s *stream) stampOf(t times) stamp {
-	if !t.ok {
-		if s.stamped || !s.d.scr.known {
+func (s *stream) stampOf(t pes.Times) stamp {
+	if !t.OK {
+		if s.stamped || s.d.stats.Packs == 0 {
 			return stamp{}
 		}
 		return stamp{pts: s.d.packed, dts: s.d.packed, ok: true, weak: true}
@@ -136,12 +137,12 @@ func (s *stream) stampOf(t times) stamp {
 		s.stamped = true
 		s.clock = s.d.base
 	}
-	st := stamp{pts: s.clock.at(t.pts), ok: true}
+	st := stamp{pts: s.clock.At(t.PTS), ok: true}
 	s.d.base = s.clock
-	st.dts = st.pts
+	st.dts = pes.Near(st.pts, t.DTS)
 	const most = 10 * media.Ticks(media.FrameClock) // beyond, the DTS is nonsense
-	if early := nearest(t.pts - t.dts); early > 0 && early < most {
-		st.dts -= early
+	if early := st.pts - st.dts; early < 0 || early >= most {
+		st.dts = st.pts
 	}
 	return st
 }

@@ -1,6 +1,10 @@
 package mpegps
 
-import "bytes"
+import (
+	"bytes"
+
+	"berth/media/pes"
+)
 
 // mapEntry is one elementary stream of a program stream map.
 type mapEntry struct{ streamType, id byte }
@@ -19,7 +23,7 @@ func readMap(b []byte, entry func(mapEntry)) (ok bool) {
 	body = body[4+info+2:] // elementary_stream_map_length says nothing that the outer length does not
 	for len(body) >= 4 {
 		e := mapEntry{streamType: body[0], id: body[1]}
-		if e.id < idMap {
+		if e.id < pes.IDMap {
 			return ok
 		}
 		entry(e)
@@ -39,11 +43,11 @@ func (d *Demuxer) takeMap(b []byte) {
 		s.mapped = false
 	}
 	usable := readMap(b, func(e mapEntry) {
-		if e.id <= idVideoLast && d.byID[e.id-idMap] != nil {
-			d.byID[e.id-idMap].mapped = true
+		if e.id <= pes.IDVideoLast && d.byID[e.id-pes.IDMap] != nil {
+			d.byID[e.id-pes.IDMap].mapped = true
 		}
 	})
-	if !usable || crc32(b) != 0 && !bytes.HasSuffix(b, []byte{0, 0, 0, 0}) {
+	if !usable || pes.CRC32(b) != 0 && !bytes.HasSuffix(b, []byte{0, 0, 0, 0}) {
 		d.stats.BadMaps++
 	}
 	if !usable {
@@ -67,7 +71,7 @@ func (d *Demuxer) forgetUnmapped() {
 			kept = append(kept, s)
 			continue
 		}
-		d.byID[s.id-idMap] = nil
+		d.byID[s.id-pes.IDMap] = nil
 		d.changed()
 	}
 	clear(d.order[len(kept):])
