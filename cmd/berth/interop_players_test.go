@@ -23,7 +23,8 @@ const (
 // harmless are warnings of ffmpeg about itself, not about what it is sent.
 var harmless = []string{
 	"Guessed Channel Layout", "deprecated pixel format", "Queue input is backward in time",
-	"first frame is no keyframe", // MPEG-4 video is passed on without being looked into: a viewer begins where it comes
+	"bind failed: Address already in use", // of the UDP ports that it chooses at random it takes the next ones then
+	"first frame is no keyframe",          // MPEG-4 video is passed on without being looked into: a viewer begins where it comes
 }
 
 // complaints returns the warnings and errors among ffmpeg's lines, which -loglevel level+... marks.
