@@ -20,11 +20,13 @@ import (
 // Whatever part of the engine panics, the next generation has every definition again, no port is lost, and nothing is left behind at the end.
 func TestAPartOfTheEngineThatPanicsCostsOneGeneration(t *testing.T) {
 	parts := map[string]func(*api.Engine) *actor.PID{
-		"portpool": func(e *api.Engine) *actor.PID { return e.Pool },
-		"hook":     func(e *api.Engine) *actor.PID { return e.Hook },
-		"streams":  func(e *api.Engine) *actor.PID { return e.Streams },
-		"proxies":  func(e *api.Engine) *actor.PID { return e.Proxies },
-		"rtspd":    func(e *api.Engine) *actor.PID { return e.RTSP },
+		"portpool":  func(e *api.Engine) *actor.PID { return e.Pool },
+		"hook":      func(e *api.Engine) *actor.PID { return e.Hook },
+		"streams":   func(e *api.Engine) *actor.PID { return e.Streams },
+		"proxies":   func(e *api.Engine) *actor.PID { return e.Proxies },
+		"receivers": func(e *api.Engine) *actor.PID { return e.Receivers },
+		"senders":   func(e *api.Engine) *actor.PID { return e.Senders },
+		"rtspd":     func(e *api.Engine) *actor.PID { return e.RTSP },
 	}
 	for name, part := range parts {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ const elsewhere = "127.0.0.2"
 
 // restartKeys returns the rows; r has the free ports, nil for the names alone.
 func restartKeys(r *keyRig) map[string]restartRow {
-	var ports [4]int
+	var ports [5]int
 	var next, state string
 	if r != nil {
 		ports = r.mark.(restartPorts).tcp
@@ -52,6 +52,7 @@ func restartKeys(r *keyRig) map[string]restartRow {
 		"http.sslport":         {to: strconv.Itoa(ports[1]), inForce: listens(ports[1])},
 		"rtsp.port":            {to: strconv.Itoa(ports[2]), inForce: listens(ports[2])},
 		"rtsp.sslport":         {to: strconv.Itoa(ports[3]), inForce: listens(ports[3])},
+		"rtp_proxy.port":       {to: strconv.Itoa(ports[4]), inForce: listens(ports[4])},
 		"http.keepAliveSecond": {to: "1", late: true, inForce: idleEnds},
 		"limits.http_header_bytes": {to: `"1KiB"`, inForce: func(r *keyRig) bool {
 			status, _, _ := r.get("/healthz", "X-Long", strings.Repeat("x", 10_000))
@@ -70,7 +71,7 @@ func restartKeys(r *keyRig) map[string]restartRow {
 
 // restartPorts are free places for the new values.
 type restartPorts struct {
-	tcp   [4]int
+	tcp   [5]int
 	media string
 	state string
 }
@@ -165,7 +166,7 @@ func TestEveryRestartKeyWaits(t *testing.T) {
 	}, 20)
 	marks := restartPorts{state: filepath.Join(t.TempDir(), "elsewhere")}
 	for i := range marks.tcp {
-		marks.tcp[i] = freePort(t)
+		marks.tcp[i] = freeSharedPort(t) // the last one is opened over UDP too
 	}
 	low := freeRange(t, 60) + 40
 	marks.media = fmt.Sprintf("%d-%d", low, low+39)

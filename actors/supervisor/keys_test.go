@@ -141,7 +141,7 @@ func (r *keyRig) add(name, source string, args ...string) map[string]any {
 // rows returns the rows of all keys that a reload puts in force.
 func rows() map[string]keyRow {
 	out := map[string]keyRow{}
-	for _, part := range []map[string]keyRow{apiRows(), httpRows(), poolRows(), hookRows(), rtspRows(), streamRows(), proxyRows()} {
+	for _, part := range []map[string]keyRow{apiRows(), httpRows(), poolRows(), hookRows(), rtspRows(), streamRows(), proxyRows(), rtpRows(), rtpWaitRows()} {
 		maps.Copy(out, part)
 	}
 	return out
