@@ -19,6 +19,7 @@ import (
 	"berth/actors"
 	"berth/actors/actortest"
 	"berth/actors/portpool"
+	"berth/actors/receiver"
 	"berth/actors/store"
 	"berth/actors/stream"
 	"berth/actors/streams"
@@ -500,4 +501,61 @@ func TestWhatThePeerSendsBackBecomesAStream(t *testing.T) {
 	require.Equal(t, 1, f.stop("x", "").Count)
 	actortest.Eventually(t, func() bool { return !back() }, "it ends with its sender")
 	f.requireNothing()
+}
+
+func TestTalksToADeviceOnTheSocketOnWhichItPushes(t *testing.T) {
+	pair, theirs := receivingPair(t)
+	source := gb28181.NewSource(gb28181.SourceOptions{})
+	device, err := gb28181.NewReceiver(gb28181.ReceiverOptions{Source: source, RTP: pair})
+	require.NoError(t, err)
+	t.Cleanup(func() { device.Close(); source.Close() })
+	f := newFixture(t, func(f *fixture) {
+		f.opts.Receivers = actortest.SpawnFunc(t, f.rt, "receivers", func(ctx actor.Context) {
+			if m, ok := ctx.Message().(*receiver.GetTalk); ok {
+				if m.Stream != testKey("device") {
+					ctx.Respond(&receiver.Talk{Err: receiver.ErrNotFound})
+					return
+				}
+				path, err := device.ReturnPath()
+				ctx.Respond(&receiver.Talk{Path: path, Err: err})
+			}
+		})
+	})
+	s := f.publish("x")
+	talk := store.Sender{Stream: testKey("x"), SSRC: "80", Mode: store.SendTalk, Receive: "device", PayloadType: 8}
+	require.ErrorIs(t, f.startSender(talk).Err, gb28181.ErrNoDevice)
+	push := func() {
+		p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 8, SSRC: 6}, Payload: make([]byte, 160)}
+		b, err := p.Marshal()
+		require.NoError(t, err)
+		_, err = theirs.WriteToUDPAddrPort(b, pair.LocalAddr().(*net.UDPAddr).AddrPort())
+		require.NoError(t, err)
+	}
+	actortest.Eventually(t, func() bool { push(); peer, _ := source.Peer(); return peer.IsValid() }, "the device is heard")
+	port := f.begin(talk)
+	require.EqualValues(t, pair.LocalAddr().(*net.UDPAddr).Port, port)
+	s.say()
+	p, from := hear(t, theirs)
+	require.EqualValues(t, 80, p.SSRC)
+	require.Equal(t, port, from.Port())
+	require.Equal(t, "rtp_talk", f.viewers("x")[0].Info.Protocol)
+	require.Zero(t, f.leased())
+	require.Equal(t, 1, f.stop("x", "80").Count)
+
+	f.begin(talk)
+	device.Close()
+	source.Close()
+	body := f.hooked()
+	require.Equal(t, codeShutdown, body["err"])
+	f.requireNothing()
+	talk.Receive = "nobody"
+	require.ErrorIs(t, f.startSender(talk).Err, ErrNoTarget)
+}
+
+// receivingPair returns a receiver's socket and a device's.
+func receivingPair(t *testing.T) (ours, theirs *net.UDPConn) {
+	t.Helper()
+	ours, _ = udpPeer(t)
+	theirs, _ = udpPeer(t)
+	return ours, theirs
 }

@@ -134,4 +134,3 @@ func benchRaw(b *testing.B) {
 	b.ReportMetric((processorTime(b)-began).Seconds()/(float64(bytes)/1e9), "cpu-s/GB")
 	b.ReportMetric(0, "ns/op")
 }
-
