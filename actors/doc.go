@@ -12,6 +12,9 @@
 //	   ├─ hook                    outgoing web hooks: ask (with deadline) and notify (bounded queue)
 //	   ├─ streams ─ stream        registry; one stream actor per published stream
 //	   ├─ proxies ─ proxy         pulls, with back-off; one proxy actor per definition
+//	   ├─ receivers ─ receiver    RTP that devices push (GB/T 28181); one actor per opened receiver, one for the shared port
+//	   │              └─ device   one of many that share a port
+//	   ├─ senders ─ sender        RTP that is pushed to others; one actor per sender
 //	   └─ rtspd ─ session         RTSP server; one session actor per connection
 //
 // # Who sends what to whom
@@ -28,25 +31,29 @@
 //	stream     hub, publisher, readers    Attach, AddReader, RemoveReader, OpenUDP, GetStream    Ended to publisher and readers
 //	proxies    definition -> proxy PID    AddProxy, RemoveProxy, ListProxies                     ProxyAdded, ProxyRemoved
 //	proxy      RTSP client, back-off      ports, published, dial results                         FirstResult to proxies
+//	receivers  definition -> receiver     Open, Close, CloseStreams, Connect, List, GetTalk      Opened, Closed; PutReceiver, DeleteReceiver to store
+//	receiver   lease, sockets, source     lease and publish replies, tracks, silence             Publish to streams; bound, finished to receivers; Talk
+//	senders    definition -> sender       Start, Stop, List                                      Started, Stopped; PutSender, DeleteSender to store
+//	sender     lease or connection        lease and subscribe replies, Talk                      AddReader to the stream; settled, over to senders
 //	rtspd      accept loop, sessions      ListSessions, KickSessions                             -
 //	session    connection, wire state     requests, lease and subscribe replies, Kick            -
 //	hook       bounded queue              Ask, Notify                                            Answer to the asker
 //
 // # The packet path, for contrast
 //
-//	connection read loop -> hub.Writer -> ring of chunks -> fan-out worker -> viewer's socket
+//	connection read loop or gb28181.Source -> hub.Writer -> ring of chunks -> fan-out worker -> viewer's socket
 //
 // No PID stands on it. Actors pass handles (*hub.Writer, *hub.Reader), hear about edges (first packet, silence, ended)
 // and decide.
 //
 // # Start and stop order
 //
-// Start: store, reload, api, then the engine's children from top to bottom. Stop: rtspd, proxies, streams, hook, portpool;
+// Start: store, reload, api, then the engine's children from top to bottom. Stop: rtspd, senders, receivers, proxies, streams, hook, portpool;
 // each is awaited before the next is asked, so that every lease has come home before the pool ends.
 //
 // # Rules of failure
 //
-// A session's, stream's or proxy's panic costs that session, stream or proxy: its parent stops it and, for a proxy, spawns
-// it again after its back-off. A panic in portpool, streams, proxies, rtspd or hook ends the generation: the supervisor does a
+// A session's, stream's, proxy's, receiver's or sender's panic costs that one: its parent stops it and, for a proxy, receiver or sender, spawns
+// it again after its back-off. A panic in portpool, streams, proxies, receivers, senders, rtspd or hook ends the generation: the supervisor does a
 // full restart, because their state is the truth about what is held. A lease ends with the actor that holds it, however it ends.
 package actors

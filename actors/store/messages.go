@@ -60,7 +60,9 @@ type Receiver struct {
 // the disk was reached costs no write. Those that were no requests wait a moment (Options.Linger) for company; while the disk cannot be written they are kept and tried again, and
 // they are seen by queries at once.
 type (
-	PutReceiver    struct{ Receiver Receiver }
+	// PutReceiver stores a definition, new or changed.
+	PutReceiver struct{ Receiver Receiver }
+	// DeleteReceiver removes the definition with that key; one that is not there is no error.
 	DeleteReceiver struct{ Key media.StreamKey }
 )
 
@@ -106,7 +108,9 @@ const (
 
 // PutSender stores a definition, DeleteSender removes one. As with receivers. A sender is known by its stream and SSRC, those with Several set also by Host and Port.
 type (
-	PutSender    struct{ Sender Sender }
+	// PutSender stores a definition, new or changed.
+	PutSender struct{ Sender Sender }
+	// DeleteSender removes a definition; one that is not there is no error.
 	DeleteSender struct {
 		Stream media.StreamKey
 		SSRC   string
