@@ -66,7 +66,7 @@ func benchSenders(b *testing.B, streams, senders int, kind FormKind, plain bool)
 	wait := func(atLeast uint64) {
 		for _, s := range all {
 			for s.Viewer().Packets < atLeast {
-				time.Sleep(50 * time.Microsecond) // as long as a camera's next picture takes, and more
+				<-time.After(50 * time.Microsecond)
 			}
 		}
 	}
