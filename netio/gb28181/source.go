@@ -191,17 +191,6 @@ func (s *Source) unrefuse(from, peer netip.AddrPort) {
 	}
 }
 
-// lockOn notes who the device is.
-func (s *Source) lockOn(from netip.AddrPort, tcp bool) {
-	if from == s.peer && tcp == s.tcp {
-		return
-	}
-	s.closePaths()
-	s.peer, s.tcp = from, tcp
-	s.reports.moved(from)
-	s.opts.Locked(from, tcp)
-}
-
 // take counts a packet of the device and puts it in order.
 func (s *Source) take(now time.Time, v *rtpView) {
 	s.last.Store(now.UnixNano())
@@ -221,50 +210,6 @@ func (s *Source) take(now time.Time, v *rtpView) {
 		s.reorder = rtpseq.NewReorder(rtpseq.Options{Packets: s.opts.ReorderPackets, Wait: s.opts.ReorderWait, Emit: s.emit})
 	}
 	s.reorder.Push(now, v.whole)
-}
-
-// packetOrder follows the sequence numbers of the packets that are handed on.
-type packetOrder struct {
-	begun bool
-	ssrc  uint32
-	next  uint16
-	run   int // packets in order since the last hole
-}
-
-const (
-	// orderlyRun is how many packets must follow each other before a hole in a connection's sequence numbers is believed: some devices do not count at all.
-	orderlyRun = 16
-	// farJump is a step that is no loss but a new beginning (RFC 3550 appendix A.1).
-	farJump = 3000
-)
-
-// emit gets the packets of the device in order.
-func (s *Source) emit(now time.Time, pkt []byte) {
-	o, v := &s.order, &s.view
-	*v, _ = viewRTP(pkt) // was checked when it came
-	switch ahead := v.seq - o.next; {
-	case !o.begun || o.ssrc != v.ssrc:
-		if o.begun {
-			s.stats.Restarts++
-		}
-		*o = packetOrder{begun: true, ssrc: v.ssrc}
-		s.restart(now)
-	case ahead == 0:
-		o.run = min(o.run+1, orderlyRun)
-	case s.tcp && o.run < orderlyRun:
-		o.run = 0
-	default:
-		o.run = 0
-		if ahead > farJump {
-			s.stats.Restarts++
-		} else if s.tcp {
-			s.stats.Lost += uint64(ahead)
-		}
-		s.hole(now)
-	}
-	o.next = v.seq + 1
-	s.carry(now, v)
-	v.payload, v.whole = nil, nil
 }
 
 // service does what is due by the clock, and says when it has to be called again if nothing comes before. report is a receiver report that is to be sent to an address, nil when none is due.
@@ -316,33 +261,6 @@ func (s *Source) addSkipped(n uint64) {
 	s.stats.Skipped += n
 }
 
-// SetSSRC changes the SSRC that is taken; 0 = any. A device with another one is not heard any more.
-func (s *Source) SetSSRC(ssrc uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lock.want = ssrc
-	if ssrc != 0 && s.lock.held && s.lock.from.ssrc != ssrc {
-		s.lock.release()
-	}
-}
-
-// Release says that an address is gone: its connection has ended. If it was the device's, the next valid packet locks anew.
-func (s *Source) Release(from netip.AddrPort) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lock.held && s.lock.from.addr == from {
-		s.lock.release()
-		s.closePaths()
-	}
-}
-
-// Peer returns the device's address and whether it is a connection; the zero address before the first valid packet.
-func (s *Source) Peer() (peer netip.AddrPort, tcp bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peer, s.tcp
-}
-
 // LastPacket returns the arrival of the device's last packet without a lock; the zero time before the first.
 func (s *Source) LastPacket() time.Time {
 	if n := s.last.Load(); n != 0 {
@@ -389,29 +307,3 @@ func (s *Source) Close() {
 	}
 	s.suspect, s.reorder, s.delivery.lanes, s.writer = nil, nil, [maxLanes]*lane{}, nil
 }
-
-// returnPath makes the way back to the device over a socket or connection.
-func (s *Source) returnPath(way func(peer netip.AddrPort, tcp bool) (local netip.AddrPort, box *outbox)) (*ReturnPath, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || !s.lock.held {
-		return nil, ErrNoDevice
-	}
-	local, box := way(s.peer, s.tcp)
-	if box == nil {
-		return nil, ErrNoDevice
-	}
-	p := &ReturnPath{peer: s.peer, local: local, tcp: s.tcp, box: box, closed: make(chan struct{})}
-	s.paths = append(s.paths, p)
-	return p, nil
-}
-
-func (s *Source) closePaths() {
-	for _, p := range s.paths {
-		close(p.closed)
-	}
-	s.paths = nil
-}
-
-// sameHost compares addresses without port and zone.
-func sameHost(a, b netip.AddrPort) bool { return a.Addr().WithZone("") == b.Addr().WithZone("") }
