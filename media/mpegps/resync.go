@@ -138,7 +138,7 @@ func (d *Demuxer) endOpen() {
 
 // mayBeCode reports whether b begins with a start code of the program stream, or is the beginning of one.
 func mayBeCode(b []byte) bool {
-	for i, v := range b {
+	for i, v := range b[:min(len(b), 4)] {
 		if i < 3 && v != byte(i>>1) || i == 3 && v < firstCode {
 			return false
 		}
