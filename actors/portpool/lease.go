@@ -135,7 +135,7 @@ func (p *pool) acquireAny(m *LeasePair, now time.Time) (ports.Slot, Bound, *Refu
 			}
 			p.endDrain(s, now)
 		}
-		bound, err := p.opts.Listen(p.localAddr(m), p.ledger.Port(s), m.Sockets)
+		bound, err := p.listen(p.localAddr(m), p.ledger.Port(s), m.Sockets)
 		if err == nil {
 			return s, bound, nil
 		}
@@ -208,7 +208,7 @@ func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *R
 		}
 		p.endDrain(s, now)
 	}
-	bound, err := p.opts.Listen(p.localAddr(m), m.Port, m.Sockets)
+	bound, err := p.listen(p.localAddr(m), m.Port, m.Sockets)
 	if err == nil {
 		return s, bound, nil
 	}
@@ -233,7 +233,7 @@ func (p *pool) takeBack(s ports.Slot, m *LeasePair) (Bound, error) {
 	taken := Bound{}
 	var err error
 	if m.Sockets.Has(ports.TCPListener) {
-		side, err := p.opts.Listen(b.addr, p.ledger.Port(s), ports.TCPListener)
+		side, err := p.listen(b.addr, p.ledger.Port(s), ports.TCPListener)
 		if err != nil {
 			return Bound{}, err
 		}

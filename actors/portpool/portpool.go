@@ -34,6 +34,8 @@ type pool struct {
 	history *ports.History
 	audit   auditor
 
+	descriptors descriptors
+
 	discard udp.Discarder
 	ticker  ticker
 }
@@ -111,6 +113,7 @@ func (p *pool) onStarted(ctx actor.Context) {
 	})
 	p.slots = make([]slot, p.ledger.Len())
 	p.owners = newOwners()
+	p.descriptors.count = p.opts.Descriptors
 	p.stats.refused = map[Reason]uint64{}
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
 	p.history = ports.NewHistory(p.opts.Now())
