@@ -245,11 +245,12 @@ func BenchmarkBaselineMutex(b *testing.B) {
 		each := (b.N + askers - 1) / askers
 		b.ReportAllocs()
 		b.ResetTimer()
-		for i := range askers {
+		for range askers {
 			all.Go(func() {
+				owner := ports.NewOwner()
 				for range each {
 					mu.Lock()
-					s := leaseOne(l, uint64(i), now) //nolint:gosec // small
+					s := leaseOne(l, owner, now)
 					mu.Unlock()
 					mu.Lock()
 					l.Release(s, false, now)
@@ -278,7 +279,7 @@ func BenchmarkBaselineBind(b *testing.B) {
 }
 
 // leaseByFuture and its answer are for the baseline with futures.
-type leaseByFuture struct{ owner uint64 }
+type leaseByFuture struct{ owner *ports.Owner }
 
 type leasedByFuture struct{ slot ports.Slot }
 
@@ -301,10 +302,11 @@ func BenchmarkBaselineFuture(b *testing.B) {
 		each := (b.N + askers - 1) / askers
 		b.ReportAllocs()
 		b.ResetTimer()
-		for i := range askers {
+		for range askers {
 			all.Go(func() {
+				owner := ports.NewOwner()
 				for range each {
-					answer, err := rt.System.Root.RequestFuture(pid, &leaseByFuture{uint64(i)}, time.Minute).Result() //nolint:gosec // small
+					answer, err := rt.System.Root.RequestFuture(pid, &leaseByFuture{owner}, time.Minute).Result()
 					if err != nil {
 						b.Error(err)
 						return
@@ -324,13 +326,13 @@ func filledLedger(b *testing.B, askers int) *ports.Ledger {
 	rng := poolRange(b, false)
 	l := ports.NewLedger(ports.Options{Range: rng, Now: time.Now()})
 	// With futures an asker may hold a second one, whose release is under way.
-	for i := range min(rng.Pairs()*9/10-askers, rng.Pairs()-2*askers) {
-		leaseOne(l, 1<<32+uint64(i), time.Now()) //nolint:gosec // small
+	for range min(rng.Pairs()*9/10-askers, rng.Pairs()-2*askers) {
+		leaseOne(l, ports.NewOwner(), time.Now())
 	}
 	return l
 }
 
-func leaseOne(l *ports.Ledger, owner uint64, now time.Time) ports.Slot {
+func leaseOne(l *ports.Ledger, owner *ports.Owner, now time.Time) ports.Slot {
 	s, ok := l.Candidate(now)
 	if !ok {
 		panic("nothing is free")

@@ -20,7 +20,7 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 	now := p.opts.Now()
 	o := p.owners.find(m.Owner)
 	if o != nil {
-		if s, held := p.ledger.Find(o.number, m.ID); held {
+		if s, held := p.ledger.Find(o.account, m.ID); held {
 			p.grant(ctx, s, m.ID)
 			return
 		}
@@ -34,7 +34,7 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 		o = p.owners.watched(ctx, m.Owner)
 	}
 	who := tenant(m.Stream, m.Purpose)
-	p.ledger.Lease(s, ports.Holder{Owner: o.number, ID: m.ID, Tenant: who}, now)
+	p.ledger.Lease(s, ports.Holder{Owner: o.account, ID: m.ID, Tenant: who}, now)
 	p.slots[s] = slot{bound: bound, want: m.Sockets, addr: p.localAddr(m), owner: o, purpose: m.Purpose, peer: m.Peer}
 	p.touched(s)
 	p.slots[s].count = p.owners.leased(o, m.Purpose, m.Stream.App)

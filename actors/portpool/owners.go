@@ -1,11 +1,15 @@
 package portpool
 
-import "github.com/asynkron/protoactor-go/actor"
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/netio/ports"
+)
 
 // owner is an actor that was granted a lease and has not ended.
 type owner struct {
 	pid     *actor.PID
-	number  uint64        // in the ledger
+	account *ports.Owner  // in the ledger
 	process actor.Process // what pid stood for when it was watched: its name may be another actor's by now
 	use     *useCount     // of its last lease: most owners have ports for one thing
 }
@@ -26,7 +30,6 @@ type use struct {
 // again and again is watched once.
 type owners struct {
 	byID map[string]*owner // by the PID's id: owners are actors of this process
-	last uint64
 	uses map[use]*useCount // pairs leased now, by kind of owner
 }
 
@@ -39,8 +42,7 @@ func (o *owners) watched(ctx actor.Context, pid *actor.PID) *owner {
 	if known := o.byID[pid.Id]; known != nil {
 		return known
 	}
-	o.last++
-	added := &owner{pid: pid, number: o.last}
+	added := &owner{pid: pid, account: ports.NewOwner()}
 	added.process, _ = ctx.ActorSystem().ProcessRegistry.GetLocal(pid.Id)
 	o.byID[pid.Id] = added
 	ctx.Watch(pid)

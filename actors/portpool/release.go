@@ -16,7 +16,7 @@ const staleInput = 1024
 func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 	if m.Owner != nil {
 		if o := p.owners.find(m.Owner); o != nil {
-			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Epoch(s) == m.Epoch {
+			if s, held := p.ledger.Find(o.account, m.ID); held && p.ledger.Epoch(s) == m.Epoch {
 				p.endLease(ctx, s, p.opts.Now(), "released")
 			}
 		}
@@ -34,7 +34,7 @@ func (p *pool) onTerminated(ctx actor.Context, who *actor.PID) {
 	}
 	p.owners.forget(who)
 	now := p.opts.Now()
-	for s, ok := p.ledger.Owned(o.number); ok; s, ok = p.ledger.Owned(o.number) {
+	for s, ok := p.ledger.Owned(o.account); ok; s, ok = p.ledger.Owned(o.account) {
 		p.stats.reclaimed++
 		p.endLease(ctx, s, now, "owner ended")
 	}
