@@ -102,7 +102,7 @@ func (p *pool) endDrain(s ports.Slot, now time.Time) {
 func (p *pool) probe(s ports.Slot, now time.Time) {
 	b := &p.slots[s]
 	p.touched(s)
-	bound, err := p.listen(b.addr, p.ledger.Port(s), b.want)
+	bound, err := p.listen(b.addr, p.ledger.Port(s), b.want, now)
 	if err != nil {
 		// Whatever the error, the slot cannot be leased now.
 		p.ledger.Condemn(s, now)

@@ -103,7 +103,7 @@ func (p *pool) acquire(m *LeasePair, now time.Time) (ports.Slot, Bound, *Refused
 		return p.acquireWanted(m, now)
 	}
 	if s, ok := p.ledger.Kept(tenant(m.Stream, m.Purpose)); ok && !m.Fresh {
-		bound, err := p.takeBack(s, m)
+		bound, err := p.takeBack(s, m, now)
 		if err == nil {
 			return s, bound, nil
 		}
@@ -135,7 +135,7 @@ func (p *pool) acquireAny(m *LeasePair, now time.Time) (ports.Slot, Bound, *Refu
 			}
 			p.endDrain(s, now)
 		}
-		bound, err := p.listen(p.localAddr(m), p.ledger.Port(s), m.Sockets)
+		bound, err := p.listen(p.localAddr(m), p.ledger.Port(s), m.Sockets, now)
 		if err == nil {
 			return s, bound, nil
 		}
@@ -203,12 +203,12 @@ func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *R
 		if !own {
 			return no(ReasonDraining)
 		}
-		if bound, err := p.takeBack(s, m); err == nil {
+		if bound, err := p.takeBack(s, m, now); err == nil {
 			return s, bound, nil
 		}
 		p.endDrain(s, now)
 	}
-	bound, err := p.listen(p.localAddr(m), m.Port, m.Sockets)
+	bound, err := p.listen(p.localAddr(m), m.Port, m.Sockets, now)
 	if err == nil {
 		return s, bound, nil
 	}
@@ -225,7 +225,7 @@ var errOtherSockets = errors.New("the draining pair is bound to another address,
 
 // takeBack hands the sockets of a draining slot to its old tenant without unbinding them: under new handles, so that nobody who still has an old
 // one can read what the new holder receives, and without what was received for the old lease. On error the slot still drains.
-func (p *pool) takeBack(s ports.Slot, m *LeasePair) (Bound, error) {
+func (p *pool) takeBack(s ports.Slot, m *LeasePair, now time.Time) (Bound, error) {
 	b := &p.slots[s]
 	if !m.Sockets.Has(ports.UDPPair) || b.addr != p.localAddr(m) {
 		return Bound{}, errOtherSockets
@@ -233,7 +233,7 @@ func (p *pool) takeBack(s ports.Slot, m *LeasePair) (Bound, error) {
 	taken := Bound{}
 	var err error
 	if m.Sockets.Has(ports.TCPListener) {
-		side, err := p.listen(b.addr, p.ledger.Port(s), ports.TCPListener)
+		side, err := p.listen(b.addr, p.ledger.Port(s), ports.TCPListener, now)
 		if err != nil {
 			return Bound{}, err
 		}

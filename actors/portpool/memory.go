@@ -130,7 +130,7 @@ func (p *pool) recheck(s ports.Slot, now time.Time) {
 	if !addr.IsValid() {
 		addr = p.bind
 	}
-	bound, err := p.listen(addr, p.ledger.Port(s), ports.UDPPair)
+	bound, err := p.listen(addr, p.ledger.Port(s), ports.UDPPair, now)
 	if err != nil {
 		p.ledger.Condemn(s, now)
 		return

@@ -100,8 +100,8 @@ func listen(addr netip.Addr, port uint16, want ports.Sockets) (b Bound, err erro
 }
 
 // listen binds the wanted sides of a slot, unless that would take descriptors that are kept for the rest of the process.
-func (p *pool) listen(addr netip.Addr, port uint16, want ports.Sockets) (Bound, error) {
-	if err := p.descriptors.take(needs(want), p.opts.Now()); err != nil {
+func (p *pool) listen(addr netip.Addr, port uint16, want ports.Sockets, now time.Time) (Bound, error) {
+	if err := p.descriptors.take(needs(want), now); err != nil {
 		return Bound{}, err
 	}
 	return p.opts.Listen(addr, port, want)
