@@ -69,8 +69,7 @@ type asker struct {
 	left    int
 	sent    time.Time
 	times   histogram
-	pace    time.Duration // 0 = the next lease follows at once
-	hold    bool          // it never releases
+	hold    bool // it never releases
 	ended   *sync.WaitGroup
 	fail    func(args ...any)
 }
@@ -106,14 +105,6 @@ func (a *asker) next(ctx actor.Context) {
 	}
 	a.left--
 	a.lease.ID++
-	if a.pace > 0 {
-		root, self, ask := ctx.ActorSystem().Root, a.pool, &a.lease
-		time.AfterFunc(a.pace, func() {
-			a.sent = time.Now() // the answer comes after this
-			root.Send(self, ask)
-		})
-		return
-	}
 	// One time in four is enough, and costs the rate little.
 	if a.sent = (time.Time{}); a.left%4 == 0 {
 		a.sent = time.Now()
@@ -226,14 +217,6 @@ func BenchmarkPoolReinvite(b *testing.B) {
 		}
 		newBench(b, portpool.Options{Config: cfg, Range: poolRange(b, true)}, askers, nil).measure(b)
 	})
-}
-
-// BenchmarkPoolPaced asks for about 10,000 bound pairs a second, whatever the pool could do: what a lease takes when nobody hurries the pool.
-func BenchmarkPoolPaced(b *testing.B) {
-	const askers, rate = 20, 10000
-	newBench(b, portpool.Options{Config: poolConfig(), Range: poolRange(b, true)}, askers, func(_ int, a *asker) {
-		a.pace = time.Second * askers / rate
-	}).measure(b)
 }
 
 // BenchmarkBaselineMutex is the same ledger behind a mutex, used by goroutines.
