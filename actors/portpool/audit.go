@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -221,24 +222,32 @@ func (b *slot) misbound(port uint16, state ports.State, held udp.Held) (DriftKin
 	sides := []struct {
 		name  string
 		bound bool
+		conn  syscall.Conn
 		count int
 	}{
-		{fmt.Sprintf("UDP port %d", port), b.bound.RTP != nil, held.UDP[port]},
-		{fmt.Sprintf("UDP port %d", port+1), b.bound.RTCP != nil, held.UDP[port+1]},
-		{fmt.Sprintf("the TCP listener on port %d", port), b.bound.TCP != nil, held.TCP[port]},
+		{fmt.Sprintf("UDP port %d", port), b.bound.RTP != nil, b.bound.RTP, held.UDP[port]},
+		{fmt.Sprintf("UDP port %d", port+1), b.bound.RTCP != nil, b.bound.RTCP, held.UDP[port+1]},
+		{fmt.Sprintf("the TCP listener on port %d", port), b.bound.TCP != nil, b.bound.TCP, held.TCP[port]},
 	}
 	bound := state == ports.Leased || state == ports.Draining
 	for _, side := range sides {
 		switch {
 		case side.bound && !bound:
 			return DriftForgotten, "the pool still has a socket of it, though it is " + state.String()
-		case side.bound && side.count == 0:
+		case side.bound && side.count == 0 && !isOpen(side.conn):
 			return DriftNotBound, side.name + " is not bound, though the pool counts on it"
 		case !side.bound && side.count > 0:
 			return DriftStillBound, side.name + " is held by this process, and the pool knows nothing of it"
 		}
 	}
 	return "", ""
+}
+
+// isOpen reports whether a socket has not been closed. The kernel's table alone does not prove that it was: a table that changes while it is read, a page at a time,
+// may lack a line.
+func isOpen(conn syscall.Conn) bool {
+	raw, err := conn.SyscallConn()
+	return err == nil && raw.Control(func(uintptr) {}) == nil
 }
 
 func (p *pool) driftOf(s ports.Slot, kind DriftKind, detail string) Drift {
