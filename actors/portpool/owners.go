@@ -9,9 +9,10 @@ import (
 // owner is an actor that was granted a lease and has not ended.
 type owner struct {
 	pid     *actor.PID
-	account *ports.Owner  // in the ledger
-	process actor.Process // what pid stood for when it was watched: its name may be another actor's by now
-	use     *useCount     // of its last lease: most owners have ports for one thing
+	account *ports.Owner           // in the home book
+	others  map[*book]*ports.Owner // in other books; nil while it never leased there
+	process actor.Process          // what pid stood for when it was watched: its name may be another actor's by now
+	use     *useCount              // of its last lease: most owners have ports for one thing
 }
 
 // useCount counts the pairs that one kind of owner holds.
@@ -47,6 +48,39 @@ func (o *owners) watched(ctx actor.Context, pid *actor.PID) *owner {
 	o.byID[pid.Id] = added
 	ctx.Watch(pid)
 	return added
+}
+
+// in returns the owner's account in a book, nil when it never leased there.
+func (o *owner) in(k *book) *ports.Owner {
+	if k.bind.IsValid() {
+		return o.others[k]
+	}
+	return o.account
+}
+
+// open returns the owner's account in a book.
+func (o *owner) open(k *book) *ports.Owner {
+	account := o.in(k)
+	if account == nil {
+		if account = ports.NewOwner(); o.others == nil {
+			o.others = map[*book]*ports.Owner{}
+		}
+		o.others[k] = account
+	}
+	return account
+}
+
+// find returns what the owner leased under id, in whichever book.
+func (o *owner) find(home *book, id uint64) (*book, ports.Slot, bool) {
+	if s, held := home.ledger.Find(o.account, id); held {
+		return home, s, true
+	}
+	for k, account := range o.others {
+		if s, held := k.ledger.Find(account, id); held {
+			return k, s, true
+		}
+	}
+	return nil, ports.None, false
 }
 
 func (o *owners) forget(pid *actor.PID) { delete(o.byID, pid.Id) }
