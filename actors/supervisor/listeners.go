@@ -52,7 +52,7 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 			out[name] = have
 			continue
 		}
-		socket, err := tcp.Listen(addr)
+		socket, err := tcp.Listen(addr, d.sockets()...)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -65,6 +65,15 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 		return nil, errors.Join(errs...)
 	}
 	return out, nil
+}
+
+// sockets returns the listeners of all doors.
+func (d doors) sockets() []*tcp.Listener {
+	var out []*tcp.Listener
+	for _, have := range d {
+		out = append(out, have.socket)
+	}
+	return out
 }
 
 // closeExcept closes the sockets of d that keep does not have.

@@ -84,7 +84,7 @@ func (b *prober) doors() {
 			b.tell(false, fmt.Sprintf("%s is open already for %s", addr, name), doorKeys(name)...)
 			continue
 		}
-		socket, err := tcp.Listen(addr)
+		socket, err := tcp.Listen(addr, b.open.sockets()...)
 		if err != nil {
 			b.tell(true, err.Error()+b.heldByUs(addr), doorKeys(name)...)
 			continue
