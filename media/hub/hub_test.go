@@ -619,7 +619,7 @@ func TestBadPackets(t *testing.T) {
 	} {
 		require.ErrorIs(t, a.video.w.WriteRTP(0, epoch, pkt), ErrPacket, name)
 	}
-	require.NoError(t, a.video.w.WriteRTP(0, epoch, rtpPacket(72, true, 1, 1, 1, idr)), "another payload type")
+	require.ErrorIs(t, a.video.w.WriteRTP(0, epoch, rtpPacket(72, true, 1, 1, 1, idr)), ErrPayloadType)
 	require.EqualValues(t, 11, a.Stats().Dropped)
 	require.Zero(t, a.Stats().Chunks)
 
