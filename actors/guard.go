@@ -33,10 +33,9 @@ type Stats struct {
 func (r *Runtime) Props(producer func() actor.Actor, opts ...actor.PropsOption) *actor.Props {
 	all := append([]actor.PropsOption{
 		actor.WithDispatcher(r.dispatcher),
-		actor.WithReceiverMiddleware(r.guard),
 		actor.WithSupervisor(stopOnPanic()),
 	}, opts...)
-	return actor.PropsFromProducer(producer, all...)
+	return actor.PropsFromProducer(func() actor.Actor { return &guarded{inner: producer(), runtime: r} }, all...)
 }
 
 // stopOnPanic is the supervision of all children that do not say otherwise: stop the failing child, and tell its parent and watchers by Terminated.
@@ -44,26 +43,34 @@ func stopOnPanic() actor.SupervisorStrategy {
 	return actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 }
 
-func (r *Runtime) guard(next actor.ReceiverFunc) actor.ReceiverFunc {
-	return func(ctx actor.ReceiverContext, env *actor.MessageEnvelope) {
-		defer func() {
-			cause := recover()
-			if cause == nil {
-				return
-			}
-			r.Stats.Panics.Add(1)
-			r.Log.Error().Str("actor", ctx.Self().Id).Str("msg_type", fmt.Sprintf("%T", env.Message)).
-				Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("actor panicked")
-			switch env.Message.(type) {
-			case *actor.Stopping, *actor.Stopped, *actor.Restarting:
-				// Supervision of an actor that is already ending would revive it or leave it stuck.
-			default:
-				panic(cause)
-			}
-		}()
-		if _, ok := env.Message.(*Crash); ok {
-			panic("crash requested by a fault test")
-		}
-		next(ctx, env)
+// guarded is an actor behind the guard. The guard wraps the actor and is no receiver middleware, since the library makes an envelope of every message that passes through one.
+type guarded struct {
+	inner   actor.Actor
+	runtime *Runtime
+}
+
+// Receive hands the message on.
+func (g *guarded) Receive(ctx actor.Context) {
+	defer g.recovered(ctx)
+	if _, ok := ctx.Message().(*Crash); ok {
+		panic("crash requested by a fault test")
+	}
+	g.inner.Receive(ctx)
+}
+
+// recovered is deferred: it looks at a panic of Receive, and lets supervision see it when the actor is not ending anyway.
+func (g *guarded) recovered(ctx actor.Context) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	g.runtime.Stats.Panics.Add(1)
+	g.runtime.Log.Error().Str("actor", ctx.Self().Id).Str("msg_type", fmt.Sprintf("%T", ctx.Message())).
+		Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("actor panicked")
+	switch ctx.Message().(type) {
+	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
+		// Supervision of an actor that is already ending would revive it or leave it stuck.
+	default:
+		panic(cause)
 	}
 }

@@ -69,8 +69,7 @@ type asker struct {
 	left    int
 	sent    time.Time
 	times   histogram
-	pace    time.Duration // 0 = the next lease follows at once
-	hold    bool          // it never releases
+	hold    bool // it never releases
 	ended   *sync.WaitGroup
 	fail    func(args ...any)
 }
@@ -106,14 +105,6 @@ func (a *asker) next(ctx actor.Context) {
 	}
 	a.left--
 	a.lease.ID++
-	if a.pace > 0 {
-		root, self, ask := ctx.ActorSystem().Root, a.pool, &a.lease
-		time.AfterFunc(a.pace, func() {
-			a.sent = time.Now() // the answer comes after this
-			root.Send(self, ask)
-		})
-		return
-	}
 	// One time in four is enough, and costs the rate little.
 	if a.sent = (time.Time{}); a.left%4 == 0 {
 		a.sent = time.Now()
@@ -228,14 +219,6 @@ func BenchmarkPoolReinvite(b *testing.B) {
 	})
 }
 
-// BenchmarkPoolPaced asks for about 10,000 bound pairs a second, whatever the pool could do: what a lease takes when nobody hurries the pool.
-func BenchmarkPoolPaced(b *testing.B) {
-	const askers, rate = 20, 10000
-	newBench(b, portpool.Options{Config: poolConfig(), Range: poolRange(b, true)}, askers, func(_ int, a *asker) {
-		a.pace = time.Second * askers / rate
-	}).measure(b)
-}
-
 // BenchmarkBaselineMutex is the same ledger behind a mutex, used by goroutines.
 func BenchmarkBaselineMutex(b *testing.B) {
 	eachNumberOfAskers(b, func(b *testing.B, askers int) {
@@ -245,11 +228,12 @@ func BenchmarkBaselineMutex(b *testing.B) {
 		each := (b.N + askers - 1) / askers
 		b.ReportAllocs()
 		b.ResetTimer()
-		for i := range askers {
+		for range askers {
 			all.Go(func() {
+				owner := ports.NewOwner()
 				for range each {
 					mu.Lock()
-					s := leaseOne(l, uint64(i), now) //nolint:gosec // small
+					s := leaseOne(l, owner, now)
 					mu.Unlock()
 					mu.Lock()
 					l.Release(s, false, now)
@@ -278,7 +262,7 @@ func BenchmarkBaselineBind(b *testing.B) {
 }
 
 // leaseByFuture and its answer are for the baseline with futures.
-type leaseByFuture struct{ owner uint64 }
+type leaseByFuture struct{ owner *ports.Owner }
 
 type leasedByFuture struct{ slot ports.Slot }
 
@@ -301,10 +285,11 @@ func BenchmarkBaselineFuture(b *testing.B) {
 		each := (b.N + askers - 1) / askers
 		b.ReportAllocs()
 		b.ResetTimer()
-		for i := range askers {
+		for range askers {
 			all.Go(func() {
+				owner := ports.NewOwner()
 				for range each {
-					answer, err := rt.System.Root.RequestFuture(pid, &leaseByFuture{uint64(i)}, time.Minute).Result() //nolint:gosec // small
+					answer, err := rt.System.Root.RequestFuture(pid, &leaseByFuture{owner}, time.Minute).Result()
 					if err != nil {
 						b.Error(err)
 						return
@@ -324,13 +309,13 @@ func filledLedger(b *testing.B, askers int) *ports.Ledger {
 	rng := poolRange(b, false)
 	l := ports.NewLedger(ports.Options{Range: rng, Now: time.Now()})
 	// With futures an asker may hold a second one, whose release is under way.
-	for i := range min(rng.Pairs()*9/10-askers, rng.Pairs()-2*askers) {
-		leaseOne(l, 1<<32+uint64(i), time.Now()) //nolint:gosec // small
+	for range min(rng.Pairs()*9/10-askers, rng.Pairs()-2*askers) {
+		leaseOne(l, ports.NewOwner(), time.Now())
 	}
 	return l
 }
 
-func leaseOne(l *ports.Ledger, owner uint64, now time.Time) ports.Slot {
+func leaseOne(l *ports.Ledger, owner *ports.Owner, now time.Time) ports.Slot {
 	s, ok := l.Candidate(now)
 	if !ok {
 		panic("nothing is free")

@@ -219,6 +219,9 @@ type Stream struct {
 	GOPCache Bytes
 	// RingPackets is how many packets a viewer may fall behind before ReaderPolicy applies.
 	RingPackets int
+	// ReaderMaxBytes and ReaderMaxLag are how far a viewer may fall behind in bytes and in time; 0 bytes is no bound of its own.
+	ReaderMaxBytes Bytes
+	ReaderMaxLag   time.Duration
 	// ReaderPolicy says what happens to a viewer that fell further behind.
 	ReaderPolicy ReaderPolicy
 }

@@ -76,7 +76,7 @@ func formatOf(file string) format {
 }
 
 // readFile reads and parses a configuration file; every problem becomes a fault.
-func readFile(file string) document {
+func readFile(file string, running bool) document {
 	refuse := func(problem, cure string) document {
 		return document{faults: []Fault{{Origin: Origin{Layer: LayerFile, File: file}, Problem: problem, Cure: cure}}}
 	}
@@ -103,6 +103,9 @@ func readFile(file string) document {
 		return refuse("cannot be read: "+err.Error(), "make it readable for the user that the server runs as")
 	case len(data) > maxFileBytes:
 		return refuse(fmt.Sprintf("is larger than %s", Bytes(maxFileBytes)), "check that this is the configuration file")
+	}
+	if running && len(bytes.TrimSpace(data)) == 0 {
+		return refuse("is empty", "if it is being written, reload again; if every key is to have its default, leave a comment in it")
 	}
 	return parseDocument(file, data)
 }

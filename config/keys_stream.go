@@ -44,6 +44,16 @@ func streamKeys() []Key {
 			doc:   "How many packets a viewer may fall behind before stream.reader_policy applies. At 8 Mb/s 4096 packets are about 5 s.",
 			field: func(c *Config) *int { return &c.Stream.RingPackets },
 		}.key(),
+		spec[Bytes]{
+			name: "stream.reader_max_bytes", class: New, own: true, codec: size(0, GiB), def: 0,
+			doc:   "How many bytes a viewer may fall behind before stream.reader_policy applies; 0 means that only the other limits count. What a viewer is given when it joins does not count.",
+			field: func(c *Config) *Bytes { return &c.Stream.ReaderMaxBytes },
+		}.key(),
+		spec[time.Duration]{
+			name: "stream.reader_max_lag", class: New, own: true, codec: span(100*time.Millisecond, 5*time.Minute), def: 4 * time.Second,
+			doc:   "How long a viewer may fall behind before stream.reader_policy applies, beyond what its socket holds. It costs memory only while a viewer is behind.",
+			field: func(c *Config) *time.Duration { return &c.Stream.ReaderMaxLag },
+		}.key(),
 		spec[ReaderPolicy]{
 			name: "stream.reader_policy", class: New, own: true, codec: choice(ReaderJump, ReaderClose), def: ReaderJump,
 			doc:   "What happens to a viewer that fell too far behind: jump to the newest key frame, or close its session.",

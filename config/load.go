@@ -26,6 +26,9 @@ type Options struct {
 	// DropBadOverrides leaves out overrides that do not validate, with a warning, instead of refusing the
 	// configuration: for values read back from the store, which no operator can edit.
 	DropBadOverrides bool
+	// Running says that a server runs, with what was in the file before. A file that is empty now is refused then: it would give every key its default, and is rather a file that is
+	// just being written, or one whose disk is full.
+	Running bool
 	// Root says that the process runs as root, for the default of state.dir.
 	Root bool
 }
@@ -125,7 +128,7 @@ func (l *loader) file() map[string]any {
 	if l.options.File == "" {
 		return map[string]any{}
 	}
-	return l.fileLayer(readFile(l.options.File))
+	return l.fileLayer(readFile(l.options.File, l.options.Running))
 }
 
 // fileLayer turns a parsed file into a layer.

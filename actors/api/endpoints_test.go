@@ -531,6 +531,18 @@ func TestPortPool(t *testing.T) {
 	require.Equal(t, []any{map[string]any{"start": 1.7e9, "peak": 9.0, "leased": 8.0, "granted": 7.0, "ended": 6.0, "refused": 5.0}}, data["history"])
 	require.Zero(t, w.audits.Load())
 	w.set(func(w *world) {
+		other := netip.MustParseAddr("192.0.2.1")
+		w.pool.Others = []portpool.AddressUse{{Bind: other, Counts: ports.Counts{ports.Free: 35, ports.Leased: 1}, HighWater: 2, Level: portpool.LevelNormal}}
+		w.pool.Slots = []portpool.Slot{{Port: 30000, Bind: other, State: ports.Leased, Since: since}}
+	})
+	data = w.call("getPortPool", "detail", "1").body["data"].(map[string]any)
+	require.Equal(t, []any{map[string]any{
+		"bind": "192.0.2.1", "pairs": 36.0, "high_water": 2.0, "level": "normal", "forecast": map[string]any{"window_sec": 0.0, "pairs_per_hour": 0.0, "exhausted_in_sec": nil},
+		"states": map[string]any{"free": 35.0, "leased": 1.0, "draining": 0.0, "cooling": 0.0, "foreign": 0.0, "excluded": 0.0},
+	}}, data["others"])
+	require.Equal(t, "192.0.2.1", data["slots"].([]any)[0].(map[string]any)["bind"])
+	require.Contains(t, w.get("/metrics?secret="+secret).text, `berth_pool_address_pairs{bind="192.0.2.1",state="leased"} 1`)
+	w.set(func(w *world) {
 		w.pool.Forecast = ports.Forecast{}
 		w.pool.Audit = &portpool.Audited{At: since, Took: 1500 * time.Microsecond, Slots: 36, Err: errors.New("no table"), Drift: []portpool.Drift{
 			{Port: 30002, Kind: portpool.DriftDeadOwner, State: ports.Leased, Owner: "engine-1/y", Stream: key("live", "b"), Detail: "why", Repaired: true},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/netip"
 	"time"
 
 	"berth/actors/portpool"
@@ -27,16 +28,12 @@ func (s *service) getPortPool(c *call) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	states := object{}
-	for _, state := range ports.States() {
-		states[state.String()] = pool.Counts.Of(state)
-	}
 	refused := pool.Refused
 	if refused == nil {
 		refused = map[string]uint64{}
 	}
 	data := object{
-		"range": pool.Range.String(), "pending_range": "", "bind": "", "pairs": pool.Counts.Total(), "states": states,
+		"range": pool.Range.String(), "pending_range": "", "bind": "", "pairs": pool.Counts.Total(), "states": stateItems(pool.Counts),
 		"high_water": pool.HighWater, "granted": pool.Granted, "refused": refused, "generation": c.engine.Generation,
 		"level": string(pool.Level), "conflicts": pool.Conflicts, "late": pool.Late, "drift": pool.Drift, "audits": pool.Audits,
 		"forecast": forecastItem(pool.Forecast), "audit": auditItem(pool.Audit),
@@ -47,10 +44,41 @@ func (s *service) getPortPool(c *call) (object, error) {
 	if !pool.Pending.IsZero() {
 		data["pending_range"] = pool.Pending.String()
 	}
+	if len(pool.Others) > 0 {
+		data["others"] = addressItems(pool.Others)
+	}
 	if detail {
 		data["slots"], data["history"] = slotItems(pool.Slots), historyItems(pool.History)
 	}
 	return object{"data": data}, nil
+}
+
+func stateItems(c ports.Counts) object {
+	states := object{}
+	for _, state := range ports.States() {
+		states[state.String()] = c.Of(state)
+	}
+	return states
+}
+
+// addressItems are the local addresses beside the pool's own that leases have asked for.
+func addressItems(others []portpool.AddressUse) []object {
+	items := make([]object, 0, len(others))
+	for i := range others {
+		o := &others[i]
+		items = append(items, object{
+			"bind": o.Bind.String(), "pairs": o.Counts.Total(), "states": stateItems(o.Counts), "high_water": o.HighWater, "level": string(o.Level), "forecast": forecastItem(o.Forecast),
+		})
+	}
+	return items
+}
+
+// addressed adds the local address of a pair that is not on the pool's own.
+func addressed(item object, bind netip.Addr) object {
+	if bind.IsValid() {
+		item["bind"] = bind.String()
+	}
+	return item
 }
 
 func slotItems(slots []portpool.Slot) []object {
@@ -61,10 +89,10 @@ func slotItems(slots []portpool.Slot) []object {
 		if slot.Stream.Valid() {
 			stream = slot.Stream.String()
 		}
-		items = append(items, object{
+		items = append(items, addressed(object{
 			"port": slot.Port, "state": slot.State.String(), "owner": slot.Owner, "stream": stream, "purpose": string(slot.Purpose),
 			"peer": slot.Peer, "since": slot.Since.Unix(), "late": slot.Late,
-		})
+		}, slot.Bind))
 	}
 	return items
 }
@@ -100,9 +128,9 @@ func auditItem(a *portpool.Audited) any {
 		if d.Stream.Valid() {
 			stream = d.Stream.String()
 		}
-		drift = append(drift, object{
+		drift = append(drift, addressed(object{
 			"port": d.Port, "kind": string(d.Kind), "state": d.State.String(), "owner": d.Owner, "stream": stream, "detail": d.Detail, "repaired": d.Repaired,
-		})
+		}, d.Bind))
 	}
 	item := object{"at": a.At.Unix(), "took_ms": float64(a.Took.Microseconds()) / 1000, "slots": a.Slots, "drift": drift, "error": ""}
 	if a.Err != nil {
@@ -115,6 +143,13 @@ func auditItem(a *portpool.Audited) any {
 func pool(m emitter, p *portpool.Pool) {
 	for _, state := range ports.States() {
 		m.gauge("berth_pool_pairs", "Pairs of ports by state.", float64(p.Counts.Of(state)), "state", state.String())
+	}
+	for i := range p.Others {
+		o := &p.Others[i]
+		for _, state := range ports.States() {
+			m.gauge("berth_pool_address_pairs", "Pairs of ports by state on a local address that leases have asked for beside pool.bind.", float64(o.Counts.Of(state)),
+				"bind", o.Bind.String(), "state", state.String())
+		}
 	}
 	m.gauge("berth_pool_high_water_pairs", "Most pairs leased at once since the engine began.", float64(p.HighWater))
 	m.counter("berth_pool_leases_granted_total", "Leases granted since the engine began.", float64(p.Granted))

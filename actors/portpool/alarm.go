@@ -19,8 +19,7 @@ const calmBelow = 5
 type alarm struct {
 	log         zerolog.Logger
 	warnPercent int
-	level       AlarmLevel
-	changes     uint64 // of the level
+	changes     uint64 // of levels
 
 	conflicts limiter
 	shortages limiter
@@ -33,7 +32,7 @@ type limiter struct {
 }
 
 func newAlarm(log zerolog.Logger, warnPercent int) alarm {
-	return alarm{log: log, warnPercent: warnPercent, level: LevelNormal}
+	return alarm{log: log, warnPercent: warnPercent}
 }
 
 func (l *limiter) allow(now time.Time) bool {
@@ -84,9 +83,6 @@ func (a *alarm) flush(now time.Time) {
 // due returns when a tick will have something to write or to tell.
 func (a *alarm) due(now time.Time) (time.Duration, bool) {
 	wait, waiting := time.Duration(0), false
-	if a.level == LevelExhausted {
-		wait, waiting = logEvery, true // pairs come free by time alone
-	}
 	for _, l := range []*limiter{&a.conflicts, &a.shortages} {
 		if l.held == 0 {
 			continue
@@ -98,15 +94,15 @@ func (a *alarm) due(now time.Time) (time.Duration, bool) {
 	return wait, waiting
 }
 
-// next returns the level for these counts, when it was level until now; refused says that a lease was refused because no pair was left.
-func (a *alarm) next(c ports.Counts, refused bool) (level AlarmLevel, percent int) {
+// next returns the level for these counts, when it was former until now; refused says that a lease was refused because no pair was left.
+func (a *alarm) next(former AlarmLevel, c ports.Counts, refused bool) (level AlarmLevel, percent int) {
 	leasable := c.Leasable()
 	if leasable > 0 {
 		percent = 100 * c[ports.Leased] / leasable
 	}
-	short := percent >= a.warnPercent || a.level != LevelNormal && percent >= a.warnPercent-calmBelow
+	short := percent >= a.warnPercent || former != LevelNormal && percent >= a.warnPercent-calmBelow
 	switch {
-	case refused, a.level == LevelExhausted && (c[ports.Free] == 0 || percent > 100-calmBelow):
+	case refused, former == LevelExhausted && (c[ports.Free] == 0 || percent > 100-calmBelow):
 		return LevelExhausted, percent
 	case leasable > 0 && short:
 		return LevelHigh, percent
@@ -115,24 +111,24 @@ func (a *alarm) next(c ports.Counts, refused bool) (level AlarmLevel, percent in
 }
 
 // usage tells when the share of pairs in use crosses pool.warn_at, up or down, and when an exhausted pool has pairs again.
-func (p *pool) usage(ctx actor.Context, now time.Time) { p.setLevel(ctx, now, false) }
+func (p *pool) usage(ctx actor.Context, k *book, now time.Time) { p.setLevel(ctx, k, now, false) }
 
 // exhausted tells that no pair was left for a lease.
-func (p *pool) exhausted(ctx actor.Context, now time.Time) { p.setLevel(ctx, now, true) }
+func (p *pool) exhausted(ctx actor.Context, k *book, now time.Time) { p.setLevel(ctx, k, now, true) }
 
-func (p *pool) setLevel(ctx actor.Context, now time.Time, refused bool) {
+func (p *pool) setLevel(ctx actor.Context, k *book, now time.Time, refused bool) {
 	a := &p.alarm
-	counts := p.ledger.Counts()
-	level, percent := a.next(counts, refused)
-	if level == a.level {
+	counts := k.ledger.Counts()
+	level, percent := a.next(k.level, counts, refused)
+	if level == k.level {
 		return
 	}
-	former := a.level
-	a.level = level
+	former := k.level
+	k.level = level
 	a.changes++
 	m := &Alarm{
-		Level: level, Former: former, At: now, Percent: percent, WarnAt: a.warnPercent, Range: p.ledger.Range(), Pending: p.pending, Counts: counts,
-		Largest: p.largest(), Forecast: p.forecast(now),
+		Level: level, Former: former, At: now, Percent: percent, WarnAt: a.warnPercent, Range: k.ledger.Range(), Bind: p.ownAddr(k), Pending: p.pending, Counts: counts,
+		Largest: p.largest(), Forecast: k.forecast(now),
 	}
 	m.Text = m.text()
 	line := a.log.Warn()
@@ -140,7 +136,7 @@ func (p *pool) setLevel(ctx actor.Context, now time.Time, refused bool) {
 		line = a.log.Info()
 	}
 	line.Str("use", string(level)).Str("former", string(former)).Int("percent", percent).Int("leased", counts[ports.Leased]).
-		Int("of", counts.Leasable()).Int("warn_at", a.warnPercent).Msg(m.Text)
+		Int("of", counts.Leasable()).Int("warn_at", a.warnPercent).Stringer("bind", m.Bind).Msg(m.Text)
 	if p.opts.Notify != nil {
 		ctx.Send(p.opts.Notify, m)
 	}
@@ -165,7 +161,7 @@ func (m *Alarm) text() string {
 }
 
 // forecast says when the pool will be exhausted if it goes on like this.
-func (p *pool) forecast(now time.Time) ports.Forecast {
-	c := p.ledger.Counts()
-	return p.history.Forecast(now, c.Leasable()-c[ports.Leased])
+func (k *book) forecast(now time.Time) ports.Forecast {
+	c := k.ledger.Counts()
+	return k.history.Forecast(now, c.Leasable()-c[ports.Leased])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -44,6 +45,7 @@ type auditor struct {
 }
 
 type driftKey struct {
+	book *book
 	slot ports.Slot
 	kind DriftKind
 }
@@ -79,9 +81,9 @@ func (p *pool) stopAuditor(ctx actor.Context) {
 }
 
 // touched notes that slot s was changed, so that an audit under way does not judge it by a table that was read before or meanwhile.
-func (p *pool) touched(s ports.Slot) {
+func (p *pool) touched(k *book, s ports.Slot) {
 	p.audit.changes++
-	p.slots[s].changed = p.audit.changes
+	k.slots[s].changed = p.audit.changes
 }
 
 func (p *pool) onAudit(ctx actor.Context) {
@@ -112,7 +114,7 @@ func (p *pool) beginAudit(ctx actor.Context) {
 // readTables reads the kernel's tables beside the actor.
 func (p *pool) readTables(ctx actor.Context) {
 	p.audit.mark = p.audit.changes
-	root, self, limit, read, rng := ctx.ActorSystem().Root, ctx.Self(), p.audit.ctx, p.opts.Kernel, p.ledger.Range()
+	root, self, limit, read, rng := ctx.ActorSystem().Root, ctx.Self(), p.audit.ctx, p.opts.Kernel, p.home().ledger.Range()
 	p.audit.work.Go(func() {
 		limited, cancel := context.WithTimeout(limit, auditRead)
 		defer cancel()
@@ -130,7 +132,7 @@ func (p *pool) onTablesRead(ctx actor.Context, m *tablesRead) {
 	if p.audit.suspect == nil && len(drift) > 0 {
 		p.audit.suspect = make(map[driftKey]bool, len(drift))
 		for i := range drift {
-			p.audit.suspect[driftKey{drift[i].slot, drift[i].Kind}] = true
+			p.audit.suspect[drift[i].key()] = true
 		}
 		p.audit.timer.Reset(auditAgain)
 		return
@@ -138,7 +140,7 @@ func (p *pool) onTablesRead(ctx actor.Context, m *tablesRead) {
 	now := p.opts.Now()
 	done := &Audited{At: now, Took: now.Sub(p.audit.began), Slots: compared, Err: m.err}
 	for i := range drift {
-		if d := &drift[i]; p.audit.suspect[driftKey{d.slot, d.Kind}] {
+		if d := &drift[i]; p.audit.suspect[d.key()] {
 			d.Repaired = p.repair(ctx, d, now)
 			done.Drift = append(done.Drift, *d)
 		}
@@ -178,30 +180,71 @@ func (p *pool) report(a *Audited) {
 // compare holds every slot that was not touched meanwhile against the owners and the kernel.
 func (p *pool) compare(ctx actor.Context, m *tablesRead) (drift []Drift, compared int) {
 	registry := ctx.ActorSystem().ProcessRegistry
-	for i := range p.slots {
-		s := ports.Slot(i) //nolint:gosec // below 32768
-		b, state := &p.slots[i], p.ledger.State(s)
-		if b.changed > p.audit.mark || state == ports.Excluded {
-			continue
-		}
-		compared++
-		if kind, detail := p.misowned(registry, s); kind != "" {
-			drift = append(drift, p.driftOf(s, kind, detail))
-			continue
-		}
-		if m.err != nil {
-			continue
-		}
-		if kind, detail := b.misbound(p.ledger.Port(s), state, m.held); kind != "" {
-			drift = append(drift, p.driftOf(s, kind, detail))
+	strange := map[ports.Slot]bool{} // the kernel's table does not say which book a socket that nobody knows belongs in
+	for _, k := range p.books {
+		others := p.heldBeside(k)
+		for i := range k.slots {
+			s := ports.Slot(i) //nolint:gosec // below 32768
+			b, state := &k.slots[i], k.ledger.State(s)
+			if b.changed > p.audit.mark || state == ports.Excluded {
+				continue
+			}
+			compared++
+			if kind, detail := k.misowned(registry, s); kind != "" {
+				drift = append(drift, k.driftOf(s, kind, detail))
+				continue
+			}
+			if m.err != nil || p.touchedBeside(k, s) {
+				continue
+			}
+			kind, detail := b.misbound(k.ledger.Port(s), state, m.held, others)
+			if kind == "" || kind == DriftStillBound && strange[s] {
+				continue
+			}
+			strange[s] = kind == DriftStillBound
+			drift = append(drift, k.driftOf(s, kind, detail))
 		}
 	}
 	return drift, compared
 }
 
+// heldBeside counts what the pool has bound in other books than k: the kernel's table is by port alone.
+func (p *pool) heldBeside(k *book) udp.Held {
+	if len(p.books) == 1 {
+		return udp.Held{}
+	}
+	held := udp.Held{UDP: map[uint16]int{}, TCP: map[uint16]int{}}
+	for _, other := range p.books {
+		if other == k {
+			continue
+		}
+		for i := range other.slots {
+			b, port := &other.slots[i].bound, other.ledger.Port(ports.Slot(i)) //nolint:gosec // below 32768
+			if b.hasUDP() {
+				held.UDP[port]++
+				held.UDP[port+1]++
+			}
+			if b.TCP != nil {
+				held.TCP[port]++
+			}
+		}
+	}
+	return held
+}
+
+// touchedBeside reports whether the same port of another book was touched while the kernel's table was read.
+func (p *pool) touchedBeside(k *book, s ports.Slot) bool {
+	for _, other := range p.books {
+		if other != k && other.slots[s].changed > p.audit.mark {
+			return true
+		}
+	}
+	return false
+}
+
 // misowned says what is wrong between slot s and its owner.
-func (p *pool) misowned(registry *actor.ProcessRegistryValue, s ports.Slot) (DriftKind, string) {
-	b, leased := &p.slots[s], p.ledger.State(s) == ports.Leased
+func (k *book) misowned(registry *actor.ProcessRegistryValue, s ports.Slot) (DriftKind, string) {
+	b, leased := &k.slots[s], k.ledger.State(s) == ports.Leased
 	switch {
 	case leased && b.owner == nil:
 		return DriftNoOwner, "it is leased, and nobody is known to hold it"
@@ -217,22 +260,23 @@ func (p *pool) misowned(registry *actor.ProcessRegistryValue, s ports.Slot) (Dri
 }
 
 // misbound says what is wrong between a slot and the kernel.
-func (b *slot) misbound(port uint16, state ports.State, held udp.Held) (DriftKind, string) {
+func (b *slot) misbound(port uint16, state ports.State, held, others udp.Held) (DriftKind, string) {
 	sides := []struct {
 		name  string
 		bound bool
+		conn  syscall.Conn
 		count int
 	}{
-		{fmt.Sprintf("UDP port %d", port), b.bound.RTP != nil, held.UDP[port]},
-		{fmt.Sprintf("UDP port %d", port+1), b.bound.RTCP != nil, held.UDP[port+1]},
-		{fmt.Sprintf("the TCP listener on port %d", port), b.bound.TCP != nil, held.TCP[port]},
+		{fmt.Sprintf("UDP port %d", port), b.bound.RTP != nil, b.bound.RTP, held.UDP[port] - others.UDP[port]},
+		{fmt.Sprintf("UDP port %d", port+1), b.bound.RTCP != nil, b.bound.RTCP, held.UDP[port+1] - others.UDP[port+1]},
+		{fmt.Sprintf("the TCP listener on port %d", port), b.bound.TCP != nil, b.bound.TCP, held.TCP[port] - others.TCP[port]},
 	}
 	bound := state == ports.Leased || state == ports.Draining
 	for _, side := range sides {
 		switch {
 		case side.bound && !bound:
 			return DriftForgotten, "the pool still has a socket of it, though it is " + state.String()
-		case side.bound && side.count == 0:
+		case side.bound && side.count <= 0 && !isOpen(side.conn):
 			return DriftNotBound, side.name + " is not bound, though the pool counts on it"
 		case !side.bound && side.count > 0:
 			return DriftStillBound, side.name + " is held by this process, and the pool knows nothing of it"
@@ -241,9 +285,18 @@ func (b *slot) misbound(port uint16, state ports.State, held udp.Held) (DriftKin
 	return "", ""
 }
 
-func (p *pool) driftOf(s ports.Slot, kind DriftKind, detail string) Drift {
-	e, b := p.ledger.Entry(s), &p.slots[s]
-	d := Drift{slot: s, Port: e.Port, Kind: kind, State: e.State, Detail: detail, Stream: e.Holder.Tenant.Stream}
+// isOpen reports whether a socket has not been closed. The kernel's table alone does not prove that it was: a table that changes while it is read, a page at a time,
+// may lack a line.
+func isOpen(conn syscall.Conn) bool {
+	raw, err := conn.SyscallConn()
+	return err == nil && raw.Control(func(uintptr) {}) == nil
+}
+
+func (d *Drift) key() driftKey { return driftKey{d.book, d.slot, d.Kind} }
+
+func (k *book) driftOf(s ports.Slot, kind DriftKind, detail string) Drift {
+	e, b := k.ledger.Entry(s), &k.slots[s]
+	d := Drift{book: k, slot: s, Port: e.Port, Bind: k.bind, Kind: kind, State: e.State, Detail: detail, Stream: e.Holder.Tenant.Stream}
 	if b.owner != nil {
 		d.Owner = b.owner.pid.Id
 	}
@@ -252,40 +305,48 @@ func (p *pool) driftOf(s ports.Slot, kind DriftKind, detail string) Drift {
 
 // repair mends what can be mended without taking a port from anybody who may use it. It reports whether the books and the truth agree now.
 func (p *pool) repair(ctx actor.Context, d *Drift, now time.Time) bool {
-	s := d.slot
-	b, state := &p.slots[s], p.ledger.State(s)
+	k, s := d.book, d.slot
+	b, state := &k.slots[s], k.ledger.State(s)
 	switch d.Kind {
 	case DriftDeadOwner:
 		p.stats.reclaimed++
 		if dead := b.owner; p.owners.byID[dead.pid.Id] == dead {
 			p.owners.forget(dead.pid)
 		}
-		p.endLease(ctx, s, now, "owner found dead by the audit")
+		p.endLease(ctx, k, s, now, "owner found dead by the audit")
 		return true
 	case DriftNoOwner:
 		if state == ports.Leased {
-			p.endLease(ctx, s, now, "nobody holds it")
+			p.endLease(ctx, k, s, now, "nobody holds it")
 		}
 		b.owner, b.count = nil, nil
 		return true
 	case DriftForgotten:
 		b.bound.Close()
-		p.touched(s)
+		p.touched(k, s)
 		return true
 	case DriftNotBound:
 		if state == ports.Draining {
-			p.endDrain(s, now) // nobody listens to it any more, so it cannot drain
+			p.endDrain(k, s, now) // nobody listens to it any more, so it cannot drain
 			return true
 		}
 		return false // its holder finds out by itself, and the lease ends with it
 	case DriftStillBound:
-		if state == ports.Free || state == ports.Cooling || state == ports.Foreign {
-			b.want, b.addr = ports.UDPPair|ports.TCPListener, p.bind
-			p.ledger.Condemn(s, now)
-			p.touched(s)
-			p.ticker.schedule(now, p.nextDue)
-			return true // nobody gets it before it can be bound again
-		}
+		p.condemnAll(s, now) // nobody gets it before it can be bound again
+		return k.ledger.State(s) == ports.Foreign
 	}
 	return false
+}
+
+// condemnAll keeps slot s from everybody who does not have it already, on every address.
+func (p *pool) condemnAll(s ports.Slot, now time.Time) {
+	for _, k := range p.books {
+		switch k.ledger.State(s) {
+		case ports.Free, ports.Cooling, ports.Foreign:
+			k.slots[s].want, k.slots[s].addr = ports.UDPPair|ports.TCPListener, p.ownAddr(k)
+			k.ledger.Condemn(s, now)
+			p.touched(k, s)
+		}
+	}
+	p.ticker.schedule(now, p.nextDue)
 }

@@ -4,7 +4,8 @@
 // [ReleaseLease] or ends, however it ends: the pool watches every owner. Sockets stay the pool's; owners use them and never close them.
 // Callers that are not actors hold no leases: they ask an actor that does.
 //
-// One pool owns one range. A port number has at most one holder, whatever the local address and whichever of UDP and TCP it is leased for.
+// One pool owns one range. On one local address a port number has at most one holder, whichever of UDP and TCP it is leased for; a wildcard is one address with all that it
+// covers. A lease may ask for a local address that does not overlap with pool.bind: the pool keeps a book for each such address.
 //
 // A pool is never restarted alone, since its ledger is the truth about what is held: it is made by the engine, and when it fails the whole
 // engine is built again. Everything runs inside Receive, which binds, closes and reads sockets without waiting. Two timers post to the actor: one for

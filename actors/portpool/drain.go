@@ -30,31 +30,9 @@ func (p *pool) onTick(ctx actor.Context) {
 		return
 	}
 	now := p.opts.Now()
-	p.ledger.Advance(now)
 	p.alarm.flush(now)
-	p.usage(ctx, now)
-	for range looksPerTick {
-		s, due := p.ledger.Poll(now)
-		if !due {
-			break
-		}
-		if _, over := p.look(s, now); over {
-			p.endDrain(s, now)
-		}
-	}
-	for range probesPerTick {
-		s, due := p.ledger.Recheck(now)
-		if !due {
-			break
-		}
-		p.recheck(s, now)
-	}
-	for range probesPerTick {
-		s, due := p.ledger.Probe(now)
-		if !due {
-			break
-		}
-		p.probe(s, now)
+	for _, k := range p.books {
+		p.tend(ctx, k, now)
 	}
 	if wait, ok := p.nextDue(now); ok && wait <= 0 {
 		ctx.Send(ctx.Self(), &tick{})
@@ -63,9 +41,38 @@ func (p *pool) onTick(ctx actor.Context) {
 	p.ticker.schedule(now, p.nextDue)
 }
 
+// tend does what is due in one book.
+func (p *pool) tend(ctx actor.Context, k *book, now time.Time) {
+	k.ledger.Advance(now)
+	p.usage(ctx, k, now)
+	for range looksPerTick {
+		s, due := k.ledger.Poll(now)
+		if !due {
+			break
+		}
+		if _, over := p.look(k, s, now); over {
+			p.endDrain(k, s, now)
+		}
+	}
+	for range probesPerTick {
+		s, due := k.ledger.Recheck(now)
+		if !due {
+			break
+		}
+		p.recheck(k, s, now)
+	}
+	for range probesPerTick {
+		s, due := k.ledger.Probe(now)
+		if !due {
+			break
+		}
+		p.probe(k, s, now)
+	}
+}
+
 // look throws away what a draining slot has received since the last look. It returns how many packets that was, and whether the slot has drained.
-func (p *pool) look(s ports.Slot, now time.Time) (packets int, over bool) {
-	b := &p.slots[s]
+func (p *pool) look(k *book, s ports.Slot, now time.Time) (packets int, over bool) {
+	b := &k.slots[s]
 	packets, from := p.discard.Discard(b.bound.RTP, staleInput)
 	more, other := p.discard.Discard(b.bound.RTCP, staleInput)
 	if !from.IsValid() {
@@ -77,11 +84,11 @@ func (p *pool) look(s ports.Slot, now time.Time) (packets int, over bool) {
 		b.drain.heard++
 		b.drain.peer = from
 	}
-	over = p.ledger.Heard(s, packets, now)
+	over = k.ledger.Heard(s, packets, now)
 	// Packets that were under way when the lease ended are nothing to talk about; a peer that is still sending at the next look is.
 	if b.drain.heard > 1 && !b.drain.logged {
 		b.drain.logged = true
-		e := p.ledger.Entry(s)
+		e := k.ledger.Entry(s)
 		p.log.Warn().Uint16("port", e.Port).Str("stream", e.Holder.Tenant.Stream.Path()).Str("purpose", string(b.purpose)).
 			Stringer("from", b.drain.peer).Uint64("packets", e.Late).Msg("a peer keeps sending to a released port")
 	}
@@ -89,35 +96,41 @@ func (p *pool) look(s ports.Slot, now time.Time) (packets int, over bool) {
 }
 
 // endDrain closes a draining slot.
-func (p *pool) endDrain(s ports.Slot, now time.Time) {
-	p.slots[s].bound.Close()
-	p.ledger.Drained(s, now)
-	if p.ledger.Suspected(s) {
+func (p *pool) endDrain(k *book, s ports.Slot, now time.Time) {
+	k.slots[s].bound.Close()
+	k.ledger.Drained(s, now)
+	if k.ledger.Suspected(s) {
 		p.ticker.schedule(now, p.nextDue)
 	}
-	p.touched(s)
+	p.touched(k, s)
 }
 
 // probe finds out whether another program still holds a foreign slot.
-func (p *pool) probe(s ports.Slot, now time.Time) {
-	b := &p.slots[s]
-	p.touched(s)
-	bound, err := p.opts.Listen(b.addr, p.ledger.Port(s), b.want)
+func (p *pool) probe(k *book, s ports.Slot, now time.Time) {
+	b := &k.slots[s]
+	p.touched(k, s)
+	bound, err := p.listen(b.addr, k.ledger.Port(s), b.want, now)
 	if err != nil {
 		// Whatever the error, the slot cannot be leased now.
-		p.ledger.Condemn(s, now)
+		k.ledger.Condemn(s, now)
 		return
 	}
 	bound.Close()
-	p.ledger.Reclaim(s, now)
-	p.log.Info().Uint16("port", p.ledger.Port(s)).Msg("another program gave a port of the range back")
+	k.ledger.Reclaim(s, now)
+	p.log.Info().Uint16("port", k.ledger.Port(s)).Msg("another program gave a port of the range back")
 }
 
 // nextDue returns when there will be something to do for a tick.
 func (p *pool) nextDue(now time.Time) (time.Duration, bool) {
-	wait, ok := p.ledger.NextDue(now)
-	if alarm, waiting := p.alarm.due(now); waiting && (!ok || alarm < wait) {
-		return alarm, true
+	wait, waiting := p.alarm.due(now)
+	for _, k := range p.books {
+		due, waits := k.ledger.NextDue(now)
+		if k.level == LevelExhausted && (!waits || due > logEvery) {
+			due, waits = logEvery, true // pairs come free by time alone
+		}
+		if waits && (!waiting || due < wait) {
+			wait, waiting = due, true
+		}
 	}
-	return wait, ok
+	return wait, waiting
 }

@@ -3,6 +3,7 @@ package portpool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -51,7 +52,8 @@ type RefusedError struct {
 	Reason  Reason
 	Range   ports.Range   // the range in force
 	Pending ports.Range   // the range that waits for a full restart; zero when none does
-	Counts  ports.Counts  // pairs by state at the moment of the refusal
+	Bind    netip.Addr    // the local address that was asked for; zero when it is pool.bind or covered by it
+	Counts  ports.Counts  // pairs by state at the moment of the refusal, on that address
 	Largest []Usage       // the largest owners, at most three, largest first; only when the pool is exhausted
 	Port    uint16        // the wanted port; 0 when any would do
 	Holder  string        // the stream that has, or had, the wanted port; may be empty
@@ -92,10 +94,14 @@ func (e *RefusedError) Error() string {
 
 // shortage explains that no pair at all could be had.
 func (e *RefusedError) shortage() []string {
-	head := fmt.Sprintf("none reserved port in pool: rtp_proxy.port_range %s has %d pairs: %s", e.Range, e.Counts.Total(), e.Counts)
+	on := ""
+	if e.Bind.IsValid() {
+		on = " on " + e.Bind.String()
+	}
+	head := fmt.Sprintf("none reserved port in pool: rtp_proxy.port_range %s has %d pairs%s: %s", e.Range, e.Counts.Total(), on, e.Counts)
 	if e.Reason == ReasonTimeout {
-		head = fmt.Sprintf("the search for a pair of ports took longer than pool.lease_timeout after %d pairs that could not be bound (%v): rtp_proxy.port_range %s has %d pairs: %s",
-			e.Tried, e.Err, e.Range, e.Counts.Total(), e.Counts)
+		head = fmt.Sprintf("the search for a pair of ports took longer than pool.lease_timeout after %d pairs that could not be bound (%v): rtp_proxy.port_range %s has %d pairs%s: %s",
+			e.Tried, e.Err, e.Range, e.Counts.Total(), on, e.Counts)
 	}
 	parts := []string{head}
 	if len(e.Largest) > 0 {

@@ -3,7 +3,6 @@ package portpool
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -20,53 +19,58 @@ func (p *pool) onLease(ctx actor.Context, m *LeasePair) {
 	now := p.opts.Now()
 	o := p.owners.find(m.Owner)
 	if o != nil {
-		if s, held := p.ledger.Find(o.number, m.ID); held {
-			p.grant(ctx, s, m.ID)
+		if k, s, held := o.find(p.home(), m.ID); held {
+			p.grant(ctx, k, s, m.ID)
 			return
 		}
 	}
-	s, bound, refused := p.acquire(m, now)
+	k, err := p.bookOf(p.localAddr(m))
+	if err != nil {
+		p.refuse(ctx, p.home(), m, &RefusedError{Reason: ReasonAddress, Err: err}, now)
+		return
+	}
+	s, bound, refused := p.acquire(k, m, now)
 	if refused != nil {
-		p.refuse(ctx, m, refused, now)
+		p.refuse(ctx, k, m, refused, now)
 		return
 	}
 	if o == nil {
 		o = p.owners.watched(ctx, m.Owner)
 	}
 	who := tenant(m.Stream, m.Purpose)
-	p.ledger.Lease(s, ports.Holder{Owner: o.number, ID: m.ID, Tenant: who}, now)
-	p.slots[s] = slot{bound: bound, want: m.Sockets, addr: p.localAddr(m), owner: o, purpose: m.Purpose, peer: m.Peer}
-	p.touched(s)
-	p.slots[s].count = p.owners.leased(o, m.Purpose, m.Stream.App)
+	k.ledger.Lease(s, ports.Holder{Owner: o.open(k), ID: m.ID, Tenant: who}, now)
+	k.slots[s] = slot{bound: bound, want: m.Sockets, addr: p.localAddr(m), owner: o, purpose: m.Purpose, peer: m.Peer}
+	p.touched(k, s)
+	k.slots[s].count = p.owners.leased(o, m.Purpose, m.Stream.App)
 	p.stats.granted++
 	if e := p.log.Debug(); e.Enabled() {
-		e.Uint16("port", p.ledger.Port(s)).Stringer("sockets", m.Sockets).Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).
+		e.Uint16("port", k.ledger.Port(s)).Stringer("bind", k.slots[s].addr).Stringer("sockets", m.Sockets).Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).
 			Str("peer", m.Peer).Str("owner", m.Owner.Id).Msg("pair leased")
 	}
-	p.history.Granted(now, p.ledger.Counts()[ports.Leased])
-	p.usage(ctx, now)
-	p.grant(ctx, s, m.ID)
+	k.history.Granted(now, k.ledger.Counts()[ports.Leased])
+	p.usage(ctx, k, now)
+	p.grant(ctx, k, s, m.ID)
 }
 
 // grant tells the owner of leased slot s what it holds.
-func (p *pool) grant(ctx actor.Context, s ports.Slot, id uint64) {
-	b := &p.slots[s]
+func (p *pool) grant(ctx actor.Context, k *book, s ports.Slot, id uint64) {
+	b := &k.slots[s]
 	ctx.Send(b.owner.pid, &PairLeased{
-		ID: id, Epoch: p.ledger.Epoch(s), Port: p.ledger.Port(s), RTP: b.bound.RTP, RTCP: b.bound.RTCP, TCP: b.bound.TCP,
+		ID: id, Epoch: k.ledger.Epoch(s), Port: k.ledger.Port(s), RTP: b.bound.RTP, RTCP: b.bound.RTCP, TCP: b.bound.TCP,
 	})
 }
 
 // refuse completes the error and tells the owner.
-func (p *pool) refuse(ctx actor.Context, m *LeasePair, err *RefusedError, now time.Time) {
-	err.Range, err.Pending, err.Counts, err.Port = p.ledger.Range(), p.pending, p.ledger.Counts(), m.Port
+func (p *pool) refuse(ctx actor.Context, k *book, m *LeasePair, err *RefusedError, now time.Time) {
+	err.Range, err.Pending, err.Counts, err.Port, err.Bind = k.ledger.Range(), p.pending, k.ledger.Counts(), m.Port, k.bind
 	if err.Reason == ReasonExhausted || err.Reason == ReasonTimeout {
 		err.Largest = p.largest()
-		if wait, ok := p.ledger.NextFree(now); ok {
+		if wait, ok := k.ledger.NextFree(now); ok {
 			err.Retry = max(wait, time.Millisecond)
 		}
 	}
 	p.stats.refused[err.Reason]++
-	p.history.Refused(now)
+	k.history.Refused(now)
 	ctx.Send(m.Owner, &LeaseRefused{ID: m.ID, Err: err})
 	if e := p.log.Debug(); e.Enabled() {
 		e.Str("stream", m.Stream.Path()).Str("purpose", string(m.Purpose)).Str("owner", m.Owner.Id).Str("reason", string(err.Reason)).
@@ -76,22 +80,18 @@ func (p *pool) refuse(ctx actor.Context, m *LeasePair, err *RefusedError, now ti
 	case ReasonExhausted, ReasonTimeout, ReasonAddress, ReasonProcess:
 		p.alarm.shortage(now, err)
 		if err.Reason == ReasonExhausted {
-			p.exhausted(ctx, now)
+			p.exhausted(ctx, k, now)
+		}
+		if err.Reason == ReasonAddress && k != p.home() && k.idle() {
+			p.drop(k) // nobody makes the pool keep account of addresses that are not there
 		}
 		p.ticker.schedule(now, p.nextDue)
 	}
 }
 
-func (p *pool) localAddr(m *LeasePair) netip.Addr {
-	if m.Bind.IsValid() {
-		return m.Bind
-	}
-	return p.bind
-}
-
 // acquire finds a slot for m and binds it. The slot's state in the ledger is not leased yet.
-func (p *pool) acquire(m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
-	p.ledger.Advance(now)
+func (p *pool) acquire(k *book, m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
+	k.ledger.Advance(now)
 	switch {
 	case p.closing, p.paused:
 		return ports.None, Bound{}, &RefusedError{Reason: ReasonRestarting}
@@ -100,16 +100,16 @@ func (p *pool) acquire(m *LeasePair, now time.Time) (ports.Slot, Bound, *Refused
 	case m.Port%2 != 0:
 		return ports.None, Bound{}, invalid("port %d is odd, and a pair begins with an even port", m.Port)
 	case m.Port != 0:
-		return p.acquireWanted(m, now)
+		return p.acquireWanted(k, m, now)
 	}
-	if s, ok := p.ledger.Kept(tenant(m.Stream, m.Purpose)); ok && !m.Fresh {
-		bound, err := p.takeBack(s, m)
+	if s, ok := k.ledger.Kept(tenant(m.Stream, m.Purpose)); ok && !m.Fresh {
+		bound, err := p.takeBack(k, s, m, now)
 		if err == nil {
 			return s, bound, nil
 		}
 		// Whatever hinders taking the old pair back, a new one may do.
 	}
-	return p.acquireAny(m, now)
+	return p.acquireAny(k, m, now)
 }
 
 func invalid(format string, args ...any) *RefusedError {
@@ -117,32 +117,32 @@ func invalid(format string, args ...any) *RefusedError {
 }
 
 // acquireAny tries one candidate after the other until one can be bound, none is left, or the time for it is over.
-func (p *pool) acquireAny(m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
+func (p *pool) acquireAny(k *book, m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
 	deadline := now.Add(p.budget)
 	var last error
 	tried := 0
 	for {
-		s, ok := p.ledger.Candidate(now)
+		s, ok := k.ledger.Candidate(now)
 		if !ok {
 			return ports.None, Bound{}, &RefusedError{Reason: ReasonExhausted, Tried: tried, Err: last}
 		}
 		if tried > 0 && now.After(deadline) {
 			return ports.None, Bound{}, &RefusedError{Reason: ReasonTimeout, Tried: tried, Err: last}
 		}
-		if p.ledger.State(s) == ports.Draining {
-			if packets, _ := p.look(s, now); packets > 0 {
+		if k.ledger.State(s) == ports.Draining {
+			if packets, _ := p.look(k, s, now); packets > 0 {
 				continue // it is not quiet after all, and no candidate any more
 			}
-			p.endDrain(s, now)
+			p.endDrain(k, s, now)
 		}
-		bound, err := p.opts.Listen(p.localAddr(m), p.ledger.Port(s), m.Sockets)
+		bound, err := p.listen(p.localAddr(m), k.ledger.Port(s), m.Sockets, now)
 		if err == nil {
 			return s, bound, nil
 		}
 		if refused := hopeless(err); refused != nil {
 			return ports.None, Bound{}, refused
 		}
-		p.condemn(s, m, err, now)
+		p.condemn(k, s, m, err, now)
 		last = err
 		tried++
 		now = p.opts.Now()
@@ -162,35 +162,35 @@ func hopeless(err error) *RefusedError {
 }
 
 // condemn notes that another program holds a port of slot s, which was tried for m.
-func (p *pool) condemn(s ports.Slot, m *LeasePair, err error, now time.Time) {
-	p.slots[s].want, p.slots[s].addr = m.Sockets, p.localAddr(m)
-	p.ledger.Condemn(s, now)
-	p.touched(s)
+func (p *pool) condemn(k *book, s ports.Slot, m *LeasePair, err error, now time.Time) {
+	k.slots[s].want, k.slots[s].addr = m.Sockets, p.localAddr(m)
+	k.ledger.Condemn(s, now)
+	p.touched(k, s)
 	p.stats.conflicts++
-	p.alarm.conflict(now, p.ledger.Port(s), err)
+	p.alarm.conflict(now, k.ledger.Port(s), err)
 	p.ticker.schedule(now, p.nextDue)
 }
 
 // acquireWanted binds the one slot that m asks for, if it is to be had.
-func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
-	s, ok := p.ledger.At(m.Port)
+func (p *pool) acquireWanted(k *book, m *LeasePair, now time.Time) (ports.Slot, Bound, *RefusedError) {
+	s, ok := k.ledger.At(m.Port)
 	if !ok {
 		return ports.None, Bound{}, &RefusedError{Reason: ReasonOutOfRange}
 	}
-	last := p.ledger.Tenant(s).Stream
+	last := k.ledger.Tenant(s).Stream
 	own := last == m.Stream && m.Stream.Valid()
 	no := func(reason Reason) (ports.Slot, Bound, *RefusedError) {
-		wait, _ := p.ledger.FreeIn(s, now)
+		wait, _ := k.ledger.FreeIn(s, now)
 		holder := ""
 		if last.Valid() {
 			holder = last.Path()
 		}
 		return ports.None, Bound{}, &RefusedError{Reason: reason, Holder: holder, Retry: wait}
 	}
-	if p.ledger.Suspected(s) && !own {
+	if k.ledger.Suspected(s) && !own {
 		return no(ReasonCooling) // another program may hold it just now, which changes nothing
 	}
-	switch p.ledger.State(s) {
+	switch k.ledger.State(s) {
 	case ports.Excluded:
 		return no(ReasonExcluded)
 	case ports.Leased:
@@ -203,20 +203,20 @@ func (p *pool) acquireWanted(m *LeasePair, now time.Time) (ports.Slot, Bound, *R
 		if !own {
 			return no(ReasonDraining)
 		}
-		if bound, err := p.takeBack(s, m); err == nil {
+		if bound, err := p.takeBack(k, s, m, now); err == nil {
 			return s, bound, nil
 		}
-		p.endDrain(s, now)
+		p.endDrain(k, s, now)
 	}
-	bound, err := p.opts.Listen(p.localAddr(m), m.Port, m.Sockets)
+	bound, err := p.listen(p.localAddr(m), m.Port, m.Sockets, now)
 	if err == nil {
 		return s, bound, nil
 	}
 	if refused := hopeless(err); refused != nil {
 		return ports.None, Bound{}, refused
 	}
-	p.condemn(s, m, err, now)
-	wait, _ := p.ledger.FreeIn(s, now)
+	p.condemn(k, s, m, err, now)
+	wait, _ := k.ledger.FreeIn(s, now)
 	return ports.None, Bound{}, &RefusedError{Reason: ReasonForeign, Tried: 1, Retry: wait, Err: err}
 }
 
@@ -225,15 +225,15 @@ var errOtherSockets = errors.New("the draining pair is bound to another address,
 
 // takeBack hands the sockets of a draining slot to its old tenant without unbinding them: under new handles, so that nobody who still has an old
 // one can read what the new holder receives, and without what was received for the old lease. On error the slot still drains.
-func (p *pool) takeBack(s ports.Slot, m *LeasePair) (Bound, error) {
-	b := &p.slots[s]
+func (p *pool) takeBack(k *book, s ports.Slot, m *LeasePair, now time.Time) (Bound, error) {
+	b := &k.slots[s]
 	if !m.Sockets.Has(ports.UDPPair) || b.addr != p.localAddr(m) {
 		return Bound{}, errOtherSockets
 	}
 	taken := Bound{}
 	var err error
 	if m.Sockets.Has(ports.TCPListener) {
-		side, err := p.opts.Listen(b.addr, p.ledger.Port(s), ports.TCPListener)
+		side, err := p.listen(b.addr, k.ledger.Port(s), ports.TCPListener, now)
 		if err != nil {
 			return Bound{}, err
 		}

@@ -280,18 +280,6 @@ func TestAWantedPortThatCools(t *testing.T) {
 	require.Equal(t, l.Port, f.granted(m).Port)
 }
 
-func TestTheBindAddressMayBeTheRequests(t *testing.T) {
-	f := newFixture(t, actortest.Runtime(), 2, nil)
-	m := f.ask(1, "a")
-	m.Bind = netip.MustParseAddr("127.0.0.1")
-	l := f.granted(m)
-	require.Equal(t, m.Bind, l.RTP.LocalAddr().(*net.UDPAddr).AddrPort().Addr())
-	f.release(l)
-	l2 := f.lease(2, "a")
-	require.NotEqual(t, l.Port, l2.Port, "the draining pair is bound to another address")
-	require.Equal(t, testAddr(), l2.RTP.LocalAddr().(*net.UDPAddr).AddrPort().Addr())
-}
-
 func TestExhaustionExplainsItself(t *testing.T) {
 	const pairs = 20
 	f := newFixture(t, actortest.Runtime(), pairs, nil)

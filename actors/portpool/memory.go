@@ -1,6 +1,7 @@
 package portpool
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ type Remembered struct {
 	Stream  media.StreamKey `json:"stream"`
 	Purpose Purpose         `json:"purpose"`
 	Peer    string          `json:"peer,omitempty"`
-	Ended   time.Time       `json:"ended"` // when the pool that had it ended
+	Bind    netip.Addr      `json:"bind,omitzero"` // the local address, when it was not the pool's own
+	Ended   time.Time       `json:"ended"`         // when the pool that had it ended
 }
 
 // Memory carries what one pool leaves behind to the next. It is for any goroutine. The zero Memory is empty and ready.
@@ -62,16 +64,26 @@ func (p *pool) remember(now time.Time) {
 	if p.opts.Memory == nil {
 		return
 	}
-	t := p.ledger.Timing()
-	worth := t.DrainMax + t.CoolDown
+	worth := p.timing.DrainMax + p.timing.CoolDown
 	n := 0
 	for _, r := range p.opts.Memory.Take() {
-		s, ok := p.ledger.At(r.Port)
-		if !ok || p.ledger.State(s) != ports.Free || now.Sub(r.Ended) > worth {
+		if now.Sub(r.Ended) > worth {
 			continue
 		}
-		p.ledger.Suspect(s, tenant(r.Stream, r.Purpose), now)
-		p.slots[s].purpose, p.slots[s].peer, p.slots[s].addr, p.slots[s].want = r.Purpose, r.Peer, p.bind, ports.UDPPair
+		k, addr := p.home(), p.bind
+		if r.Bind.IsValid() {
+			var err error
+			if k, err = p.bookOf(r.Bind); err != nil {
+				continue // the former pool kept account of no more addresses than this one: it cannot be
+			}
+			addr = r.Bind
+		}
+		s, ok := k.ledger.At(r.Port)
+		if !ok || k.ledger.State(s) != ports.Free {
+			continue
+		}
+		k.ledger.Suspect(s, tenant(r.Stream, r.Purpose), now)
+		k.slots[s].purpose, k.slots[s].peer, k.slots[s].addr, k.slots[s].want = r.Purpose, r.Peer, addr, ports.UDPPair
 		n++
 	}
 	if n > 0 {
@@ -81,14 +93,15 @@ func (p *pool) remember(now time.Time) {
 
 // reserve keeps the ports of streams that are expected back. A pair that two streams ask for is the first one's.
 func (p *pool) reserve(now time.Time) {
+	k := p.home()
 	for _, r := range p.opts.Reserve {
-		s, ok := p.ledger.At(r.Port)
-		if !ok || p.ledger.Held(s) {
+		s, ok := k.ledger.At(r.Port)
+		if !ok || k.ledger.Held(s) {
 			continue
 		}
-		if state := p.ledger.State(s); state == ports.Free || state == ports.Cooling {
-			p.ledger.Hold(s, tenant(r.Stream, r.Purpose), p.opts.ReserveFor, now)
-			p.slots[s].purpose = r.Purpose
+		if state := k.ledger.State(s); state == ports.Free || state == ports.Cooling {
+			k.ledger.Hold(s, tenant(r.Stream, r.Purpose), p.opts.ReserveFor, now)
+			k.slots[s].purpose = r.Purpose
 		}
 	}
 }
@@ -99,43 +112,45 @@ func (p *pool) leave(now time.Time) {
 		return
 	}
 	var pairs []Remembered
-	for i := range p.slots {
-		s := ports.Slot(i) //nolint:gosec // below 32768
-		state := p.ledger.State(s)
-		switch {
-		case state == ports.Leased, state == ports.Draining, p.ledger.Suspected(s):
-		case state == ports.Cooling && !p.ledger.Held(s):
-		default:
-			continue
+	for _, k := range p.books {
+		for i := range k.slots {
+			s := ports.Slot(i) //nolint:gosec // below 32768
+			state := k.ledger.State(s)
+			switch {
+			case state == ports.Leased, state == ports.Draining, k.ledger.Suspected(s):
+			case state == ports.Cooling && !k.ledger.Held(s):
+			default:
+				continue
+			}
+			pairs = append(pairs, p.remembered(k, s, now))
 		}
-		pairs = append(pairs, p.remembered(s, now))
 	}
 	p.opts.Memory.Leave(pairs)
 }
 
-func (p *pool) remembered(s ports.Slot, now time.Time) Remembered {
-	e := p.ledger.Entry(s)
-	r := Remembered{Port: e.Port, Stream: e.Holder.Tenant.Stream, Purpose: p.slots[s].purpose, Peer: p.slots[s].peer, Ended: now}
-	if peer := p.slots[s].drain.peer; peer.IsValid() {
+func (p *pool) remembered(k *book, s ports.Slot, now time.Time) Remembered {
+	e := k.ledger.Entry(s)
+	r := Remembered{Port: e.Port, Stream: e.Holder.Tenant.Stream, Purpose: k.slots[s].purpose, Peer: k.slots[s].peer, Bind: k.bind, Ended: now}
+	if peer := k.slots[s].drain.peer; peer.IsValid() {
 		r.Peer = peer.String()
 	}
 	return r
 }
 
 // recheck listens again to a suspect: it drains, and is closed when it has been quiet.
-func (p *pool) recheck(s ports.Slot, now time.Time) {
-	b := &p.slots[s]
-	p.touched(s)
+func (p *pool) recheck(k *book, s ports.Slot, now time.Time) {
+	b := &k.slots[s]
+	p.touched(k, s)
 	addr := b.addr
 	if !addr.IsValid() {
-		addr = p.bind
+		addr = p.ownAddr(k)
 	}
-	bound, err := p.opts.Listen(addr, p.ledger.Port(s), ports.UDPPair)
+	bound, err := p.listen(addr, k.ledger.Port(s), ports.UDPPair, now)
 	if err != nil {
-		p.ledger.Condemn(s, now)
+		k.ledger.Condemn(s, now)
 		return
 	}
 	b.bound, b.addr, b.want = bound, addr, ports.UDPPair
 	b.drain.heard = 0
-	p.ledger.Redrain(s, now)
+	k.ledger.Redrain(s, now)
 }

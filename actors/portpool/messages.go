@@ -35,7 +35,7 @@ type LeasePair struct {
 	Sockets ports.Sockets // which sides to bind
 	Port    uint16        // 0 = any; else the even port of the wanted slot, which must lie in the range
 	Fresh   bool          // with Port 0: do not take the stream's draining pair back, because its peer refuses the ports of old
-	Bind    netip.Addr    // zero = pool.bind
+	Bind    netip.Addr    // zero = pool.bind; so is a wildcard when pool.bind is a single address
 	Peer    string        // who will send to it, for the log and the table; may be empty
 }
 
@@ -106,7 +106,8 @@ func DriftKinds() []DriftKind {
 
 // Drift is one slot on which the books and the truth differ. It was seen twice, half a second apart.
 type Drift struct {
-	Port     uint16 // the even port
+	Port     uint16     // the even port
+	Bind     netip.Addr // the local address, zero for pool.bind
 	Kind     DriftKind
 	State    ports.State // in the ledger, before the repair
 	Owner    string      // PID of the holder, "" when there is none
@@ -114,6 +115,7 @@ type Drift struct {
 	Detail   string
 	Repaired bool // false: it is left as it is because mending it could take a port from its user
 
+	book *book
 	slot ports.Slot
 }
 
@@ -138,6 +140,7 @@ type Alarm struct {
 	Percent  int // share of the pairs that can be leased which is in use
 	WarnAt   int // pool.warn_at
 	Range    ports.Range
+	Bind     netip.Addr  // whose pairs it is about: pool.bind, or another local address that leases have asked for
 	Pending  ports.Range // the range that waits for a full restart; zero when none does
 	Counts   ports.Counts
 	Largest  []Usage // the largest owners, at most three
@@ -151,11 +154,21 @@ type PauseGranting struct{ Paused bool }
 // GetPool asks for the pool's state; answered with [Pool]. Slots is filled only when Detail is set.
 type GetPool struct{ Detail bool }
 
-// Pool is a picture of the pool at one moment.
+// AddressUse is how the pairs of one local address stand that leases have asked for beside pool.bind, and that does not overlap with it.
+type AddressUse struct {
+	Bind      netip.Addr
+	Counts    ports.Counts
+	HighWater int
+	Level     AlarmLevel
+	Forecast  ports.Forecast
+}
+
+// Pool is a picture of the pool at one moment. Counts, HighWater, Forecast and History are of the pairs on pool.bind; counters of leases and events are of all.
 type Pool struct {
 	Range     ports.Range
 	Pending   ports.Range // zero when nothing is pending
 	Bind      netip.Addr
+	Others    []AddressUse // other local addresses with leases; none as a rule
 	Counts    ports.Counts // pairs by state; they add up to the number of pairs
 	HighWater int          // most pairs leased at once since the pool was made
 	Granted   uint64       // leases granted since the pool was made
@@ -164,19 +177,20 @@ type Pool struct {
 	Conflicts uint64     // pairs found to be held by other programs
 	Late      uint64     // packets heard on released pairs
 	Short     bool       // the share of pairs in use has reached pool.warn_at
-	Level     AlarmLevel // how short the pool is
+	Level     AlarmLevel // how short the pool is, on the address where it is shortest
 	Alarms    uint64     // how often the level has changed
 	Forecast  ports.Forecast
 	History   []ports.Bucket // the last hour by minutes, the oldest first; only with Detail
 	Audit     *Audited       // the last audit; nil before the first
 	Audits    uint64         // audits since the pool was made
 	Drift     uint64         // drift found by all of them
-	Slots     []Slot         // those not free, in port order
+	Slots     []Slot         // those not free, in port order, pool.bind's first
 }
 
 // Slot describes one slot that is not free.
 type Slot struct {
 	Port    uint16
+	Bind    netip.Addr // the local address when it is one of Pool.Others, else zero
 	State   ports.State
 	Owner   string // PID, "" unless leased
 	Stream  media.StreamKey

@@ -26,6 +26,8 @@ type Options struct {
 	// Listen binds the wanted sides of a slot, all or none. Its errors are sorted by the families of package udp. Nil binds real sockets; tests and
 	// benchmarks may bind nothing and return an empty [Bound].
 	Listen func(addr netip.Addr, port uint16, want ports.Sockets) (Bound, error)
+	// Descriptors returns how many descriptors the process has open and how many it may have. Called for a lease, at most every 20 ms while there are enough. Nil asks the operating system.
+	Descriptors func() (open, limit uint64, err error)
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 	// Kernel returns which ports of a range this process holds. Called beside the actor at each audit. Nil asks the operating system.
@@ -63,6 +65,9 @@ func Props(rt *actors.Runtime, opts Options) *actor.Props {
 			return udp.HeldPorts(ctx, "/proc/self", r.Low, r.High)
 		}
 	}
+	if opts.Descriptors == nil {
+		opts.Descriptors = func() (open, limit uint64, err error) { return udp.Descriptors("/proc/self") }
+	}
 	if opts.ReserveFor <= 0 {
 		opts.ReserveFor = reserveFor
 	}
@@ -92,6 +97,14 @@ func listen(addr netip.Addr, port uint16, want ports.Sockets) (b Bound, err erro
 		}
 	}
 	return b, nil
+}
+
+// listen binds the wanted sides of a slot, unless that would take descriptors that are kept for the rest of the process.
+func (p *pool) listen(addr netip.Addr, port uint16, want ports.Sockets, now time.Time) (Bound, error) {
+	if err := p.descriptors.take(needs(want), now); err != nil {
+		return Bound{}, err
+	}
+	return p.opts.Listen(addr, port, want)
 }
 
 // Close closes every side that is bound.

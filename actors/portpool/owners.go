@@ -1,13 +1,18 @@
 package portpool
 
-import "github.com/asynkron/protoactor-go/actor"
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"berth/netio/ports"
+)
 
 // owner is an actor that was granted a lease and has not ended.
 type owner struct {
 	pid     *actor.PID
-	number  uint64        // in the ledger
-	process actor.Process // what pid stood for when it was watched: its name may be another actor's by now
-	use     *useCount     // of its last lease: most owners have ports for one thing
+	account *ports.Owner           // in the home book
+	others  map[*book]*ports.Owner // in other books; nil while it never leased there
+	process actor.Process          // what pid stood for when it was watched: its name may be another actor's by now
+	use     *useCount              // of its last lease: most owners have ports for one thing
 }
 
 // useCount counts the pairs that one kind of owner holds.
@@ -26,7 +31,6 @@ type use struct {
 // again and again is watched once.
 type owners struct {
 	byID map[string]*owner // by the PID's id: owners are actors of this process
-	last uint64
 	uses map[use]*useCount // pairs leased now, by kind of owner
 }
 
@@ -39,12 +43,44 @@ func (o *owners) watched(ctx actor.Context, pid *actor.PID) *owner {
 	if known := o.byID[pid.Id]; known != nil {
 		return known
 	}
-	o.last++
-	added := &owner{pid: pid, number: o.last}
+	added := &owner{pid: pid, account: ports.NewOwner()}
 	added.process, _ = ctx.ActorSystem().ProcessRegistry.GetLocal(pid.Id)
 	o.byID[pid.Id] = added
 	ctx.Watch(pid)
 	return added
+}
+
+// in returns the owner's account in a book, nil when it never leased there.
+func (o *owner) in(k *book) *ports.Owner {
+	if k.bind.IsValid() {
+		return o.others[k]
+	}
+	return o.account
+}
+
+// open returns the owner's account in a book.
+func (o *owner) open(k *book) *ports.Owner {
+	account := o.in(k)
+	if account == nil {
+		if account = ports.NewOwner(); o.others == nil {
+			o.others = map[*book]*ports.Owner{}
+		}
+		o.others[k] = account
+	}
+	return account
+}
+
+// find returns what the owner leased under id, in whichever book.
+func (o *owner) find(home *book, id uint64) (*book, ports.Slot, bool) {
+	if s, held := home.ledger.Find(o.account, id); held {
+		return home, s, true
+	}
+	for k, account := range o.others {
+		if s, held := k.ledger.Find(account, id); held {
+			return k, s, true
+		}
+	}
+	return nil, ports.None, false
 }
 
 func (o *owners) forget(pid *actor.PID) { delete(o.byID, pid.Id) }

@@ -18,21 +18,23 @@ type pool struct {
 	opts Options
 	log  zerolog.Logger
 
-	ledger  *ports.Ledger
-	bind    netip.Addr
-	budget  time.Duration // pool.lease_timeout
-	pending ports.Range
-	closing bool // grants nothing any more
-	paused  bool // grants nothing while the server is drained
+	books    []*book // that of the pool's own address first
+	bind     netip.Addr
+	timing   ports.Timing
+	excluded func(port uint16) bool
+	budget   time.Duration // pool.lease_timeout
+	pending  ports.Range
+	closing  bool // grants nothing any more
+	paused   bool // grants nothing while the server is drained
 
 	released bool // every socket is closed
 
-	slots   []slot // by ports.Slot
-	owners  owners
-	stats   stats
-	alarm   alarm
-	history *ports.History
-	audit   auditor
+	owners owners
+	stats  stats
+	alarm  alarm
+	audit  auditor
+
+	descriptors descriptors
 
 	discard udp.Discarder
 	ticker  ticker
@@ -99,57 +101,58 @@ func (p *pool) onStarted(ctx actor.Context) {
 	for _, port := range p.opts.Exclude {
 		own[port] = struct{}{}
 	}
-	p.ledger = ports.NewLedger(ports.Options{
-		Range:   p.opts.Range,
-		Shuffle: p.opts.Shuffle,
-		Timing:  timing(cfg),
-		Now:     p.opts.Now(),
-		Excluded: func(port uint16) bool {
-			_, ours := own[port]
-			return ours || cfg.Pool.Exclude.Contains(port)
-		},
-	})
-	p.slots = make([]slot, p.ledger.Len())
+	p.timing = timing(cfg)
+	p.excluded = func(port uint16) bool {
+		_, ours := own[port]
+		return ours || cfg.Pool.Exclude.Contains(port)
+	}
+	p.books = []*book{p.newBook(netip.Addr{})}
 	p.owners = newOwners()
+	p.descriptors.count = p.opts.Descriptors
 	p.stats.refused = map[Reason]uint64{}
 	p.alarm = newAlarm(p.log, cfg.Pool.WarnPercent)
-	p.history = ports.NewHistory(p.opts.Now())
 	p.ticker = newTicker(ctx)
 	now := p.opts.Now()
 	p.remember(now)
 	p.reserve(now)
 	p.ticker.schedule(now, p.nextDue)
 	p.startAuditor(ctx)
-	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.ledger.Len()).Int("excluded", p.ledger.Counts()[ports.Excluded]).
+	p.log.Info().Stringer("range", p.opts.Range).Int("pairs", p.home().ledger.Len()).Int("excluded", p.home().ledger.Counts()[ports.Excluded]).
 		Stringer("bind", p.bind).Msg("port pool ready")
 }
 
 func (p *pool) onConfig(ctx actor.Context, m *actors.ConfigChanged) {
 	p.budget = m.Config.Pool.LeaseTimeout
 	p.alarm.warnPercent = m.Config.Pool.WarnPercent
-	p.usage(ctx, p.opts.Now())
-	p.ledger.SetTiming(timing(m.Config))
+	p.timing = timing(m.Config)
+	for _, k := range p.books {
+		p.usage(ctx, k, p.opts.Now())
+		k.ledger.SetTiming(p.timing)
+	}
 	p.ticker.schedule(p.opts.Now(), p.nextDue)
 	ctx.Respond(&actors.ConfigTaken{Owner: "portpool"})
 }
 
 // release closes every socket. The pool grants nothing afterwards. It may run twice.
 func (p *pool) release(ctx actor.Context) {
-	if p.ledger == nil || p.released {
+	if p.books == nil || p.released {
 		return
 	}
 	p.closing, p.released = true, true
 	p.ticker.stop()
 	p.stopAuditor(ctx)
-	counts := p.ledger.Counts()
 	p.leave(p.opts.Now())
-	for i := range p.slots {
-		p.slots[i].bound.Close()
+	leased := 0
+	for _, k := range p.books {
+		leased += k.ledger.Counts()[ports.Leased]
+		for i := range k.slots {
+			k.slots[i].bound.Close()
+		}
 	}
-	if counts[ports.Leased] > 0 {
-		p.log.Warn().Int("leased", counts[ports.Leased]).Msg("port pool ends while leases are held")
+	if leased > 0 {
+		p.log.Warn().Int("leased", leased).Msg("port pool ends while leases are held")
 	}
-	p.log.Info().Uint64("granted", p.stats.granted).Int("high_water", p.ledger.HighWater()).Msg("port pool closed")
+	p.log.Info().Uint64("granted", p.stats.granted).Int("high_water", p.home().ledger.HighWater()).Msg("port pool closed")
 }
 
 // tenant is whose traffic the slot of m will carry: the stream, for one purpose. A pair that drains after a pull is not for the stream's viewers.

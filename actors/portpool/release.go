@@ -16,8 +16,8 @@ const staleInput = 1024
 func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 	if m.Owner != nil {
 		if o := p.owners.find(m.Owner); o != nil {
-			if s, held := p.ledger.Find(o.number, m.ID); held && p.ledger.Epoch(s) == m.Epoch {
-				p.endLease(ctx, s, p.opts.Now(), "released")
+			if k, s, held := o.find(p.home(), m.ID); held && k.ledger.Epoch(s) == m.Epoch {
+				p.endLease(ctx, k, s, p.opts.Now(), "released")
 			}
 		}
 	}
@@ -34,21 +34,24 @@ func (p *pool) onTerminated(ctx actor.Context, who *actor.PID) {
 	}
 	p.owners.forget(who)
 	now := p.opts.Now()
-	for s, ok := p.ledger.Owned(o.number); ok; s, ok = p.ledger.Owned(o.number) {
-		p.stats.reclaimed++
-		p.endLease(ctx, s, now, "owner ended")
+	for _, k := range p.books {
+		account := o.in(k)
+		for s, ok := k.ledger.Owned(account); ok; s, ok = k.ledger.Owned(account) {
+			p.stats.reclaimed++
+			p.endLease(ctx, k, s, now, "owner ended")
+		}
 	}
 }
 
 // endLease takes slot s back. Its UDP sockets stay bound and drain, unless the pool is about to end or drains nothing; the TCP listener is closed at once, the
 // connections that it accepted are the owner's.
-func (p *pool) endLease(ctx actor.Context, s ports.Slot, now time.Time, why string) {
-	b := &p.slots[s]
+func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time, why string) {
+	b := &k.slots[s]
 	if listener := b.bound.TCP; listener != nil {
 		_ = listener.Close()
 		b.bound.TCP = nil
 	}
-	t := p.ledger.Timing()
+	t := k.ledger.Timing()
 	drains := b.bound.hasUDP() && t.DrainIdle > 0 && t.DrainMax > 0 && !p.closing
 	if drains {
 		// A reader that the owner forgot must not eat what tells whether the old peer still sends. What came before now was not late.
@@ -60,19 +63,19 @@ func (p *pool) endLease(ctx actor.Context, s ports.Slot, now time.Time, why stri
 		b.bound.Close()
 	}
 	if p.closing && t.CoolDown <= 0 && p.opts.Memory != nil {
-		p.opts.Memory.Leave([]Remembered{p.remembered(s, now)}) // leave would find it free
+		p.opts.Memory.Leave([]Remembered{p.remembered(k, s, now)}) // leave would find it free
 	}
 	p.owners.returned(b.count)
 	b.owner, b.count = nil, nil
 	b.drain = drain{}
-	p.ledger.Release(s, drains, now)
-	p.touched(s)
+	k.ledger.Release(s, drains, now)
+	p.touched(k, s)
 	if d := p.log.Debug(); d.Enabled() {
-		d.Uint16("port", p.ledger.Port(s)).Str("stream", p.ledger.Tenant(s).Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
-			Stringer("state", p.ledger.State(s)).Msg("lease ended")
+		d.Uint16("port", k.ledger.Port(s)).Str("stream", k.ledger.Tenant(s).Stream.Path()).Str("purpose", string(b.purpose)).Str("why", why).
+			Stringer("state", k.ledger.State(s)).Msg("lease ended")
 	}
-	p.history.Ended(now, p.ledger.Counts()[ports.Leased])
-	p.usage(ctx, now)
+	k.history.Ended(now, k.ledger.Counts()[ports.Leased])
+	p.usage(ctx, k, now)
 	if drains {
 		p.ticker.schedule(now, p.nextDue)
 	}

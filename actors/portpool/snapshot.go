@@ -12,32 +12,47 @@ const largestShown = 3
 
 // snapshot takes a picture of the pool.
 func (p *pool) snapshot(detail bool) *Pool {
-	p.ledger.Advance(p.opts.Now())
+	now, home := p.opts.Now(), p.home()
+	for _, k := range p.books {
+		k.ledger.Advance(now)
+	}
 	refused := make(map[string]uint64, len(p.stats.refused))
 	for reason, n := range p.stats.refused {
 		refused[string(reason)] = n
 	}
 	out := &Pool{
-		Range: p.ledger.Range(), Pending: p.pending, Bind: p.bind, Counts: p.ledger.Counts(), HighWater: p.ledger.HighWater(),
+		Range: home.ledger.Range(), Pending: p.pending, Bind: p.bind, Counts: home.ledger.Counts(), HighWater: home.ledger.HighWater(),
 		Granted: p.stats.granted, Reclaimed: p.stats.reclaimed, Refused: refused, Conflicts: p.stats.conflicts, Late: p.stats.late,
-		Short: p.alarm.level != LevelNormal, Level: p.alarm.level, Alarms: p.alarm.changes, Forecast: p.forecast(p.opts.Now()), Audit: p.audit.last, Audits: p.audit.audits, Drift: p.audit.found,
+		Level: LevelNormal, Alarms: p.alarm.changes, Forecast: home.forecast(now), Audit: p.audit.last, Audits: p.audit.audits, Drift: p.audit.found,
 	}
+	levels := AlarmLevels()
+	for _, k := range p.books {
+		if slices.Index(levels, k.level) > slices.Index(levels, out.Level) {
+			out.Level = k.level
+		}
+		if k != home {
+			out.Others = append(out.Others, AddressUse{Bind: k.bind, Counts: k.ledger.Counts(), HighWater: k.ledger.HighWater(), Level: k.level, Forecast: k.forecast(now)})
+		}
+	}
+	out.Short = out.Level != LevelNormal
 	if !detail {
 		return out
 	}
-	out.History = p.history.Buckets(p.opts.Now())
-	out.Slots = make([]Slot, 0, p.ledger.Len()-out.Counts[ports.Free])
-	for s := range ports.Slot(p.ledger.Len()) { //nolint:gosec // below 32768
-		if p.ledger.State(s) != ports.Free {
-			out.Slots = append(out.Slots, p.describe(s))
+	out.History = home.history.Buckets(now)
+	out.Slots = make([]Slot, 0, home.ledger.Len()-out.Counts[ports.Free])
+	for _, k := range p.books {
+		for s := range ports.Slot(k.ledger.Len()) { //nolint:gosec // below 32768
+			if k.ledger.State(s) != ports.Free {
+				out.Slots = append(out.Slots, k.describe(s))
+			}
 		}
 	}
 	return out
 }
 
-func (p *pool) describe(s ports.Slot) Slot {
-	e, b := p.ledger.Entry(s), &p.slots[s]
-	d := Slot{Port: e.Port, State: e.State, Since: e.Since}
+func (k *book) describe(s ports.Slot) Slot {
+	e, b := k.ledger.Entry(s), &k.slots[s]
+	d := Slot{Port: e.Port, Bind: k.bind, State: e.State, Since: e.Since}
 	if e.State == ports.Foreign || e.State == ports.Excluded {
 		return d // what was leased there once explains nothing
 	}

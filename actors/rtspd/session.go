@@ -299,10 +299,12 @@ func (a *session) peerAt(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(a.info.Peer.Addr(), port)
 }
 
-// policy translates the configured treatment of slow viewers.
-func (a *session) policy() hub.Policy {
-	if a.opts.config.Stream.ReaderPolicy == config.ReaderClose {
-		return hub.PolicyClose
+// readerOptions translates the configured treatment of slow viewers.
+func (a *session) readerOptions(tracks []int) hub.ReaderOptions {
+	c := a.opts.config.Stream
+	o := hub.ReaderOptions{Tracks: tracks, MaxBytes: int64(c.ReaderMaxBytes), MaxTime: c.ReaderMaxLag}
+	if c.ReaderPolicy == config.ReaderClose {
+		o.Policy = hub.PolicyClose
 	}
-	return hub.PolicyJump
+	return o
 }

@@ -174,11 +174,12 @@ func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 		return
 	}
 	v.tracks = act.Tracks
-	v.reader = v.hub.NewReader(hub.ReaderOptions{Tracks: wanted, Policy: a.policy()})
+	v.reader = v.hub.NewReader(a.readerOptions(wanted))
 	starts := v.reader.Start()
 	if v.paused != nil {
 		// Sequence numbers must not go back: when no key frame has come since the pause, the viewer goes on where it stopped.
 		if old := v.paused.Start(); goesOn(old, starts, v.paused.Stats().Lag) {
+			v.reader.Close()
 			v.reader, starts = v.paused, old
 		}
 		v.paused = nil
@@ -251,6 +252,9 @@ func (a *session) pause() {
 		a.totals.out += v.udp.Stats().Bytes
 		v.udp.Close()
 		v.udp = nil
+	}
+	if v.reader != nil {
+		v.reader.Close() // the sink did, unless it never had it
 	}
 	v.paused, v.reader = v.reader, nil
 }

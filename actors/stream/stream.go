@@ -252,7 +252,8 @@ func wanted(sources []*media.Track) []*media.Track {
 }
 
 func (a *streamActor) hubOptions() hub.Options {
-	o := hub.Options{RingPackets: a.Config.Stream.RingPackets, GOPBytes: int64(a.Config.Stream.GOPCache), MergeTime: a.Config.General.MergeWrite}
+	c := a.Config.Stream
+	o := hub.Options{RingPackets: c.RingPackets, RingTime: c.ReaderMaxLag, GOPBytes: int64(c.GOPCache), MergeTime: a.Config.General.MergeWrite}
 	if o.MergeTime == 0 {
 		o.MergeTime = -1 // the key's 0 merges nothing, the hub's 0 is its default
 	}

@@ -29,7 +29,7 @@ func alarmBody(m *portpool.Alarm, generation uint64) map[string]any {
 	}
 	body := map[string]any{
 		"level": string(m.Level), "former": string(m.Former), "time": m.At.Unix(), "msg": m.Text, "percent": m.Percent, "warn_at": m.WarnAt,
-		"range": m.Range.String(), "pending_range": "", "pairs": m.Counts.Total(), "states": states, "largest": largest, "generation": generation,
+		"range": m.Range.String(), "bind": m.Bind.String(), "pending_range": "", "pairs": m.Counts.Total(), "states": states, "largest": largest, "generation": generation,
 	}
 	if !m.Pending.IsZero() {
 		body["pending_range"] = m.Pending.String()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 
@@ -98,6 +99,8 @@ func TestWhatFailsBeforeTheApplyChangesNothing(t *testing.T) {
 		"listener that cannot bind":         {"restartServer", map[string]string{"rtsp.port": strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)}, "address already in use"},
 		"certificate of a restart":          {"restartServer", map[string]string{"tls.cert_file": `"/no/such/file.pem"`}, "/no/such/file.pem"},
 		"restart key of a strict reload":    {"reloadConfig strict", map[string]string{"general.enableVhost": "true"}, "general.enableVhost"},
+		"empty file":                        {"reloadConfig", nil, "is empty"},
+		"empty file of a restart":           {"restartServer", nil, "is empty"},
 		"certificate in a run without test": {"reloadConfig dry_run", map[string]string{"tls.cert_file": `"/no/such/file.pem"`}, "/no/such/file.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +114,9 @@ func TestWhatFailsBeforeTheApplyChangesNothing(t *testing.T) {
 			}
 			r.keys["http.allow_cross_domains"] = "false" // good by itself
 			r.write()
+			if c.set == nil {
+				require.NoError(t, os.Truncate(r.file, 0))
+			}
 			var reply map[string]any
 			switch c.call {
 			case "restartServer":

@@ -286,6 +286,14 @@ func streamRows() map[string]keyRow {
 			base: map[string]string{"stream.ring_packets": "256", "log.level": `"info"`}, to: `"close"`,
 			after: tooSlow,
 		},
+		"stream.reader_max_bytes": {
+			base: map[string]string{"stream.ring_packets": "65536", "stream.reader_max_lag": `"5m"`, "stream.reader_policy": `"close"`, "log.level": `"info"`}, to: `"1MiB"`,
+			after: tooSlow,
+		},
+		"stream.reader_max_lag": {
+			base: map[string]string{"stream.ring_packets": "65536", "stream.reader_max_lag": `"5m"`, "stream.reader_policy": `"close"`, "log.level": `"info"`}, to: `"100ms"`,
+			after: tooSlow,
+		},
 		"stream.ring_packets": {
 			base: map[string]string{"stream.ring_packets": "65536", "stream.reader_policy": `"close"`, "log.level": `"info"`}, to: "256",
 			after: tooSlow,
@@ -352,6 +360,7 @@ func heldBack(r *keyRig) {
 }
 
 // tooSlow requires that a viewer which does not read is closed as too slow, long before a write to it counts as stuck.
+// tooSlow requires that a viewer is closed because of how far it is behind, and not because it takes nothing at all.
 func tooSlow(r *keyRig) {
 	r.t.Helper()
 	source := r.wire()
@@ -359,8 +368,16 @@ func tooSlow(r *keyRig) {
 	viewer := r.wire()
 	viewer.play("one")
 	// More than kernel buffers hold, and less than a ring of 65,536 packets.
-	source.send(0, 15_000, 1400)
-	r.eventually("the viewer is closed for its slowness", func() bool { return r.log.has("slow_reader") })
+	const packets = 15_000
+	source.send(0, packets, 1400)
+	sent, next := time.Now(), packets
+	r.eventually("some time is behind the viewer", func() bool {
+		source.send(next, 1, 1400)
+		next++
+		return time.Since(sent) > 300*time.Millisecond
+	})
+	go func() { _, _ = io.Copy(io.Discard, viewer.in) }()
+	r.eventually("the viewer is closed for its slowness", func() bool { return r.log.has("viewer is too slow for the stream") })
 }
 
 // carries sends a little on w, and waits until the stream has it.

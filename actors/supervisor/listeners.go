@@ -30,15 +30,19 @@ type opening struct {
 	udp    *net.UDPConn // of doorRTP, nil of the others
 }
 
-// openDoor opens what a door consists of, all or nothing.
-func openDoor(name door, addr netip.AddrPort) (opening, error) {
-	socket, err := tcp.Listen(addr)
+// open opens what a door consists of, all or nothing. The sockets of d may have the same port at an address that overlaps.
+func (d doors) open(name door, addr netip.AddrPort) (opening, error) {
+	socket, err := tcp.Listen(addr, d.sockets()...)
 	if err != nil {
 		return opening{}, err
 	}
 	o := opening{want: addr, socket: socket}
 	if name == doorRTP {
-		if o.udp, err = udp.Bind(addr.Addr(), addr.Port(), udp.Options{}); err != nil {
+		o.udp, err = udp.Bind(addr.Addr(), addr.Port(), udp.Options{})
+		if have := d[doorRTP].udp; errors.Is(err, udp.ErrInUse) && have != nil && d[doorRTP].want.Port() == addr.Port() {
+			o.udp, err = udp.BindBeside(addr.Addr(), addr.Port(), have)
+		}
+		if err != nil {
 			_ = socket.Close()
 			return opening{}, &net.OpError{Op: "listen", Net: "udp", Addr: net.UDPAddrFromAddrPort(addr), Err: err}
 		}
@@ -80,7 +84,7 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 			out[name] = have
 			continue
 		}
-		o, err := openDoor(name, addr)
+		o, err := d.open(name, addr)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -92,6 +96,15 @@ func (d doors) next(cfg *config.Config) (doors, error) {
 		return nil, errors.Join(errs...)
 	}
 	return out, nil
+}
+
+// sockets returns the listeners of all doors.
+func (d doors) sockets() []*tcp.Listener {
+	var out []*tcp.Listener
+	for _, have := range d {
+		out = append(out, have.socket)
+	}
+	return out
 }
 
 // closeExcept closes the sockets of d that keep does not have.

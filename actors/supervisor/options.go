@@ -38,8 +38,12 @@ type Ready struct {
 	Config                   *config.Config
 }
 
-func (o Options) load(overrides map[string]string, dropBad bool) (*config.Config, *config.Report, error) {
+// load reads all layers; first is the time before anything runs, when a bad override is no reason not to start.
+func (o Options) load(overrides map[string]string, first bool) (*config.Config, *config.Report, error) {
+	if !first {
+		config.Settle(o.ConfigFile)
+	}
 	return config.Load(config.Options{
-		File: o.ConfigFile, Env: o.Env, Set: o.Set, Overrides: overrides, DropBadOverrides: dropBad, Root: os.Geteuid() == 0,
+		File: o.ConfigFile, Env: o.Env, Set: o.Set, Overrides: overrides, DropBadOverrides: first, Running: !first, Root: os.Geteuid() == 0,
 	})
 }

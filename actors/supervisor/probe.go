@@ -86,7 +86,7 @@ func (b *prober) doors() {
 			b.tell(false, fmt.Sprintf("%s is open already for %s", addr, name), doorKeys(name)...)
 			continue
 		}
-		o, err := openDoor(name, addr)
+		o, err := b.open.open(name, addr)
 		if err != nil {
 			b.tell(true, err.Error()+b.heldByUs(addr), doorKeys(name)...)
 			continue

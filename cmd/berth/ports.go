@@ -35,11 +35,20 @@ type poolPicture struct {
 	History   []poolMinute      `json:"history"`
 	Audit     *poolAudit        `json:"audit"`
 	Slots     []poolSlot        `json:"slots"`
+	Others    []poolAddress     `json:"others"`
+}
+
+// poolAddress is how another local address stands that leases have asked for.
+type poolAddress struct {
+	Bind      string         `json:"bind"`
+	States    map[string]int `json:"states"`
+	HighWater int            `json:"high_water"`
 }
 
 // poolSlot is a pair of ports that is not free.
 type poolSlot struct {
 	Port    int    `json:"port"`
+	Bind    string `json:"bind"` // only when it is not the pool's own address
 	State   string `json:"state"`
 	Stream  string `json:"stream"`
 	Purpose string `json:"purpose"`
@@ -133,6 +142,16 @@ func (p *program) printPool(pool *poolPicture, all bool) error {
 	for _, reason := range sortedKeys(pool.Refused) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\n", reason, pool.Refused[reason])
 	}
+	if len(pool.Others) > 0 {
+		_, _ = fmt.Fprint(table, "\nOTHER ADDRESS\tFREE\tLEASED\tREST\tMOST\n")
+		for _, o := range pool.Others {
+			rest := 0
+			for _, n := range o.States {
+				rest += n
+			}
+			_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\n", o.Bind, o.States["free"], o.States["leased"], rest-o.States["free"]-o.States["leased"], o.HighWater)
+		}
+	}
 	if owners := holders(pool.Slots); len(owners) > 0 {
 		_, _ = fmt.Fprint(table, "\nHOLDER\tPURPOSE\tPAIRS\n")
 		for _, o := range owners[:min(largestOwners, len(owners))] {
@@ -143,9 +162,13 @@ func (p *program) printPool(pool *poolPicture, all bool) error {
 		}
 	}
 	if all && len(pool.Slots) > 0 {
-		_, _ = fmt.Fprint(table, "\nPORTS\tSTATE\tSTREAM\tPURPOSE\tPEER\tSINCE\tLATE\n")
+		address, ofSlot := "", func(poolSlot) string { return "" }
+		if len(pool.Others) > 0 {
+			address, ofSlot = "ADDRESS\t", func(s poolSlot) string { return cmp.Or(s.Bind, pool.Bind) + "\t" }
+		}
+		_, _ = fmt.Fprint(table, "\n"+address+"PORTS\tSTATE\tSTREAM\tPURPOSE\tPEER\tSINCE\tLATE\n")
 		for _, s := range pool.Slots {
-			_, _ = fmt.Fprintf(table, "%d-%d\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Port, s.Port+1, s.State, orDash(shortStream(s.Stream)), orDash(s.Purpose), orDash(s.Peer),
+			_, _ = fmt.Fprintf(table, "%s%d-%d\t%s\t%s\t%s\t%s\t%s\t%d\n", ofSlot(s), s.Port, s.Port+1, s.State, orDash(shortStream(s.Stream)), orDash(s.Purpose), orDash(s.Peer),
 				time.Unix(s.Since, 0).Format(time.DateTime), s.Late)
 		}
 	}

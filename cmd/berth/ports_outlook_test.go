@@ -63,3 +63,24 @@ func TestPortsPrintsTheHourAndTheAudit(t *testing.T) {
 	require.Equal(t, exitDone, got.code, "the audit was not asked for")
 	require.Contains(t, got.out, "dead_owner")
 }
+
+func TestPortsShowsAddressesWhenThereIsMoreThanOne(t *testing.T) {
+	env, _ := home(t)
+	slots := []any{
+		map[string]any{"port": 20002, "state": "leased", "stream": "__defaultVhost__/live/a", "purpose": "rtsp_pull", "since": 1},
+		map[string]any{"port": 20002, "bind": "192.0.2.1", "state": "leased", "stream": "__defaultVhost__/live/b", "purpose": "rtp_receive", "since": 1},
+	}
+	url, _ := fakeServer(t, http.StatusOK, poolAnswer(map[string]any{
+		"bind": "192.0.2.9", "slots": slots,
+		"others": []any{map[string]any{"bind": "192.0.2.1", "pairs": 36, "high_water": 4, "states": map[string]int{"free": 33, "leased": 1, "cooling": 2}}},
+	}))
+	got := command(t, env, "ports", "--url", url, "--all")
+	require.Equal(t, exitDone, got.code, got.errOut)
+	require.Regexp(t, `OTHER ADDRESS +FREE +LEASED +REST +MOST\n192\.0\.2\.1 +33 +1 +2 +4\n`, got.out)
+	require.Regexp(t, `\n192\.0\.2\.9 +20002-20003 +leased +live/a`, got.out)
+	require.Regexp(t, `\n192\.0\.2\.1 +20002-20003 +leased +live/b`, got.out)
+	url, _ = fakeServer(t, http.StatusOK, poolAnswer(map[string]any{"bind": "192.0.2.9", "slots": slots[:1]}))
+	got = command(t, env, "ports", "--url", url, "--all")
+	require.NotContains(t, got.out, "ADDRESS")
+	require.Regexp(t, `\n20002-20003 +leased`, got.out)
+}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,9 +38,15 @@ type Hub struct {
 	reporting   bool // sender reports are being made
 	clock       sourceClock
 	wakers      []Waker
+	readers     []*Reader
+	slowest     uint64    // every reader has taken at least so many of the published packets; what they have taken since the look at them is not in it
+	looked      time.Time // arrival of the chunk with which slowest was looked up
 
 	watched atomic.Int32 // len(wakers), for those who do not hold the lock
 }
+
+// lookEvery is how often the readers are asked how far they are.
+const lookEvery = 100 * time.Millisecond
 
 // New makes a hub for tracks; those beyond the 64th are ignored. The slice must not be changed afterwards.
 func New(tracks []*media.Track, opts Options) *Hub {
@@ -139,8 +146,20 @@ func (h *Hub) publish(within time.Duration) {
 	if h.lead >= 0 {
 		gop = h.start[h.lead].Load()
 	}
-	h.ring.push(c, &h.opts, gop-1, gop > 0 && h.opts.GOPBytes > 0)
+	h.lookAtReaders(c.Arrived)
+	h.ring.push(c, &h.opts, gop-1, gop > 0 && h.opts.GOPBytes > 0, h.slowest)
 	h.wake(within)
+}
+
+// lookAtReaders finds out which chunks nobody waits for any more. Readers only go forward, so that an old answer keeps too much and never too little.
+func (h *Hub) lookAtReaders(now time.Time) {
+	if d := now.Sub(h.looked); d >= 0 && d < lookEvery {
+		return
+	}
+	h.looked, h.slowest = now, math.MaxUint64
+	for _, r := range h.readers {
+		h.slowest = min(h.slowest, r.next.Load())
+	}
 }
 
 func (h *Hub) wake(within time.Duration) {

@@ -367,22 +367,111 @@ func TestRingKeepsTheGroupOfPicturesWithinItsBounds(t *testing.T) {
 	require.LessOrEqual(t, a.Stats().RingChunks, 6)
 
 	small := newAV(t, Options{RingChunks: 4})
+	defer small.NewReader(ReaderOptions{}).Close()
 	for range 20 {
 		small.frame(epoch, idr)
 	}
 	require.Equal(t, 4, small.Stats().RingChunks)
 
 	bytes := newAV(t, Options{RingBytes: 200})
+	defer bytes.NewReader(ReaderOptions{}).Close()
 	for range 20 {
 		bytes.frame(epoch, slice)
 	}
 	require.LessOrEqual(t, bytes.Stats().RingBytes, int64(200))
 
 	old := newAV(t, Options{RingTime: time.Second})
+	defer old.NewReader(ReaderOptions{}).Close()
 	for i := range 50 {
 		old.frame(epoch.Add(time.Duration(i)*100*time.Millisecond), slice)
 	}
 	require.Equal(t, 11, old.Stats().RingChunks)
+}
+
+func TestNothingIsKeptThatNobodyNeeds(t *testing.T) {
+	a := newAV(t, Options{})
+	now := epoch
+	frames := func(n int) {
+		for range n {
+			now = now.Add(lookEvery)
+			a.frame(now, slice)
+		}
+	}
+	a.frame(now, idr)
+	frames(10)
+	a.frame(now, idr)
+	frames(5)
+	require.Equal(t, 6, a.Stats().RingChunks, "the group of pictures for the next viewer")
+
+	slow := a.NewReader(ReaderOptions{})
+	quick := a.NewReader(ReaderOptions{})
+	drain(t, quick)
+	now = now.Add(lookEvery)
+	a.frame(now, idr)
+	frames(5)
+	drain(t, quick)
+	require.Equal(t, 12, a.Stats().RingChunks, "what a slow viewer has not taken")
+	chunks, _ := drain(t, slow)
+	require.Len(t, chunks, 12)
+	require.Zero(t, slow.Stats().Jumps)
+	now = now.Add(lookEvery)
+	a.frame(now, idr)
+	require.Equal(t, 1, a.Stats().RingChunks)
+
+	slow.Close()
+	slow.Close()
+	quick.Close()
+	frames(3)
+	a.frame(now.Add(lookEvery), idr)
+	require.Equal(t, 1, a.Stats().RingChunks, "nothing for one that is closed")
+	slow.Open()
+	slow.Open()
+	chunks, _ = drain(t, slow)
+	require.Len(t, chunks, 1)
+	require.EqualValues(t, 1, slow.Stats().Jumps, "its place was gone")
+}
+
+func TestReaderLimits(t *testing.T) {
+	for name, opts := range map[string]ReaderOptions{
+		"bytes": {MaxBytes: 300},
+		"time":  {MaxTime: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAV(t, Options{})
+			now := epoch
+			frames := func(kind []byte, n int) {
+				for range n {
+					now = now.Add(100 * time.Millisecond)
+					a.frame(now, kind)
+				}
+			}
+			frames(idr, 1)
+			frames(slice, 40)
+			jumps := a.NewReader(opts)
+			opts.Policy = PolicyClose
+			closes := a.NewReader(opts)
+			frames(slice, 5)
+			for _, r := range []*Reader{jumps, closes} {
+				chunks, state := drain(t, r)
+				require.Len(t, chunks, 46, "what was there before it began does not count")
+				require.Equal(t, StateWait, state)
+			}
+
+			frames(slice, 20)
+			for range 20 {
+				_, state := closes.Next()
+				require.Equal(t, StateBehind, state)
+			}
+			_, state := jumps.Next()
+			require.Equal(t, StateWait, state, "for the next key frame, although the ring holds all")
+			frames(idr, 1)
+			frames(slice, 2)
+			chunks, _ := drain(t, jumps)
+			require.Len(t, chunks, 3)
+			require.EqualValues(t, 1, jumps.Stats().Jumps)
+			require.EqualValues(t, 20, jumps.Stats().Dropped)
+		})
+	}
 }
 
 func TestAttach(t *testing.T) {
@@ -530,7 +619,7 @@ func TestBadPackets(t *testing.T) {
 	} {
 		require.ErrorIs(t, a.video.w.WriteRTP(0, epoch, pkt), ErrPacket, name)
 	}
-	require.NoError(t, a.video.w.WriteRTP(0, epoch, rtpPacket(72, true, 1, 1, 1, idr)), "another payload type")
+	require.ErrorIs(t, a.video.w.WriteRTP(0, epoch, rtpPacket(72, true, 1, 1, 1, idr)), ErrPayloadType)
 	require.EqualValues(t, 11, a.Stats().Dropped)
 	require.Zero(t, a.Stats().Chunks)
 

@@ -13,8 +13,8 @@ type Options struct {
 	// RingPackets is how many packets a reader may fall behind before its policy applies (`stream.ring_packets`). Default 4096. Chunks since the last key
 	// frame are kept beyond that within GOPBytes.
 	RingPackets int
-	// RingTime is how long a reader may fall behind before its policy applies, beyond what its socket holds (seconds at common rates). Default 4 s: it is most of the memory of a
-	// stream. What is kept for GOPBytes is kept beyond that.
+	// RingTime is how long a reader may fall behind before its policy applies, beyond what its socket holds (seconds at common rates). Default 4 s. It costs memory only while a reader
+	// is behind. What is kept for GOPBytes is kept beyond that.
 	RingTime time.Duration
 	// RingBytes bounds all media that the ring holds, whatever the other bounds allow. Default GOPBytes + 32 MiB.
 	RingBytes int64

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Policy says what happens to a reader that has fallen off the tail of the ring.
@@ -32,15 +34,20 @@ type ReaderOptions struct {
 	Tracks []int
 	// Policy says what happens when the reader is too slow. Default PolicyJump.
 	Policy Policy
+	// MaxBytes and MaxTime are how far the reader may fall behind before Policy applies, beside the bounds of the ring: in bytes of all tracks, and from the arrival of the newest
+	// chunk to that of the one that is due. What had been published before the reader began, or began again, does not count. 0 means the ring's bounds alone.
+	MaxBytes int64
+	MaxTime  time.Duration
 }
 
-// Reader is one viewer's cursor. Next and Start belong to one goroutine at a time, everything else may be called from anywhere.
+// Reader is one viewer's cursor. Next and Start belong to one goroutine at a time, everything else may be called from anywhere. It must be closed
+// when it is not read any more, since the ring keeps what it has not taken yet.
 type Reader struct {
-	hub    *Hub
-	wants  uint64 // bit per track
-	all    bool
-	lead   int // the video track it begins with, -1 without one
-	policy Policy
+	hub   *Hub
+	wants uint64 // bit per track
+	all   bool
+	lead  int // the video track it begins with, -1 without one
+	opts  ReaderOptions
 
 	// owned by the goroutine that calls Next
 	pos     uint64 // position of the next chunk; while seeking, the first one that may be taken
@@ -48,6 +55,7 @@ type Reader struct {
 	joined  bool   // has begun somewhere
 	epoch   uint64
 	behind  bool
+	begun   mark // the newest of the stream when it began, or began again
 
 	next    atomic.Uint64 // packets published before the chunk that is due
 	bytes   atomic.Uint64
@@ -56,9 +64,15 @@ type Reader struct {
 	jumps   atomic.Uint64
 }
 
+// mark is a moment of the stream.
+type mark struct {
+	bytes   uint64 // published until then
+	arrived time.Time
+}
+
 // NewReader makes a cursor that begins at the newest key frame, or waits for the next one. Without video it begins with the newest packets.
 func (h *Hub) NewReader(opts ReaderOptions) *Reader {
-	r := &Reader{hub: h, lead: -1, policy: opts.Policy}
+	r := &Reader{hub: h, lead: -1, opts: opts}
 	if opts.Tracks == nil {
 		r.wants = 1<<len(h.tracks) - 1
 	}
@@ -77,10 +91,39 @@ func (h *Hub) NewReader(opts ReaderOptions) *Reader {
 	if h.opts.GOPBytes < 0 {
 		r.pos = h.ring.head.Load()
 	}
+	h.mu.Lock() // what it begins with must not be dropped before the ring knows of it
+	defer h.mu.Unlock()
 	r.seeking = true
 	r.next.Store(h.ring.packets.Load())
 	r.seek()
+	r.open()
 	return r
+}
+
+func (r *Reader) open() {
+	h := r.hub
+	h.readers = append(h.readers, r)
+	h.slowest = min(h.slowest, r.next.Load())
+}
+
+// Close says that the reader will not be read any more, for now: nothing is kept for it. Its place and its counters stay. It may be called again.
+func (r *Reader) Close() {
+	h := r.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.readers, r); i >= 0 {
+		h.readers = slices.Delete(h.readers, i, i+1)
+	}
+}
+
+// Open undoes Close. A reader whose place has been dropped meanwhile goes on as one that is too slow. It may be called on an open reader.
+func (r *Reader) Open() {
+	h := r.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(h.readers, r) {
+		r.open()
+	}
 }
 
 // Hub returns the hub that is read.
@@ -108,6 +151,7 @@ func (r *Reader) seek() bool {
 		r.dropped.Add(c.before - was)
 	}
 	r.pos, r.epoch, r.seeking, r.joined = pos, c.epoch, false, true
+	r.begun = ring.newest()
 	return true
 }
 
@@ -129,10 +173,13 @@ func (r *Reader) Next() (*Chunk, State) {
 		}
 		c := r.hub.ring.get(r.pos)
 		switch {
-		case c == nil && r.policy == PolicyClose:
+		case (c == nil || r.late(c)) && r.opts.Policy == PolicyClose:
 			r.jumps.Add(1)
 			r.behind = true
 		case c == nil:
+			r.jump()
+		case r.late(c):
+			r.pos++ // the place where it began last must not be found again
 			r.jump()
 		case c.epoch != r.epoch && r.lead >= 0 && r.lead == r.hub.lead && c.starts>>r.lead&1 == 0:
 			r.jump()
@@ -146,6 +193,22 @@ func (r *Reader) Next() (*Chunk, State) {
 		}
 	}
 	return nil, StateBehind
+}
+
+// late reports whether the chunk that is due is further behind the newest one than the reader may be.
+func (r *Reader) late(c *Chunk) bool {
+	if r.opts.MaxBytes <= 0 && r.opts.MaxTime <= 0 {
+		return false
+	}
+	newest := r.hub.ring.newest()
+	if limit := r.opts.MaxBytes; limit > 0 && newest.bytes > max(c.bytesBefore, r.begun.bytes)+uint64(limit) {
+		return true
+	}
+	from := c.Arrived
+	if r.begun.arrived.After(from) {
+		from = r.begun.arrived
+	}
+	return r.opts.MaxTime > 0 && newest.arrived.Sub(from) > r.opts.MaxTime
 }
 
 func (r *Reader) count(c *Chunk) {

@@ -43,9 +43,20 @@ func (r *ring) held() (chunks int, bytes int64) {
 	return int(head - tail), bytes
 }
 
-// push publishes c, whose position is set here, and drops what the bounds do not allow any more. gop is the position of the chunk from which new readers
-// begin; it is kept as long as no more than gopBytes have followed. ok is false when there is none.
-func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool) {
+// newest returns how far the ring is.
+func (r *ring) newest() mark {
+	head := r.head.Load()
+	if head > 0 {
+		if c := r.get(head - 1); c != nil {
+			return mark{c.bytesBefore + uint64(len(c.Data)), c.Arrived}
+		}
+	}
+	return mark{bytes: r.bytes.Load()}
+}
+
+// push publishes c, whose position is set here, and drops what the bounds do not allow any more, and what nobody needs: every reader has taken the first slowest packets. gop is the position of
+// the chunk from which new readers begin; it is kept as long as no more than gopBytes have followed. ok is false when there is none.
+func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool, slowest uint64) {
 	c.pos = r.head.Load()
 	c.before, c.bytesBefore = r.packets.Load(), r.bytes.Load()
 	if c.pos-r.tail.Load() == uint64(len(r.slots)) {
@@ -66,8 +77,9 @@ func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool) {
 		if !tooMuch && gopOK && tail >= gop {
 			return
 		}
-		tooOld := r.packets.Load()-oldest.before-uint64(len(oldest.Packets)) >= uint64(opts.RingPackets) || age(c, oldest) > opts.RingTime
-		if !tooMuch && !tooOld {
+		after := oldest.before + uint64(len(oldest.Packets))
+		tooOld := r.packets.Load()-after >= uint64(opts.RingPackets) || age(c, oldest) > opts.RingTime
+		if !tooMuch && !tooOld && after > slowest {
 			return
 		}
 		r.drop()

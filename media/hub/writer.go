@@ -11,7 +11,7 @@ import (
 type Writer struct{ hub *Hub }
 
 // WriteRTP takes one whole RTP packet of a track of the hub. pkt may be reused after the return. The packet is dropped, counted and answered with ErrPacket when it cannot be passed on;
-// duplicates, late ones and packets of another payload type are dropped and counted without an error. After the end of the writer the error is ErrDetached.
+// so is one of another payload type, with ErrPayloadType. Duplicates and late ones are dropped and counted without an error. After the end of the writer the error is ErrDetached.
 func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
 	h := w.hub
 	if track < 0 || track >= len(h.state) {
@@ -31,7 +31,7 @@ func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
 	}
 	if hdr.payloadType != t.source.pt {
 		t.stats.dropped++
-		return nil
+		return ErrPayloadType
 	}
 	if h.firstPacket.IsZero() {
 		h.firstPacket = now

@@ -100,10 +100,10 @@ func (p *player) fail(m member, err error) {
 	p.mu.Lock()
 	tell := !p.closed && !p.failed
 	p.failed = true
-	h, s := p.detach()
+	r, s := p.detach()
 	p.release()
 	p.mu.Unlock()
-	p.leave(m, h, s)
+	p.leave(m, r, s)
 	if tell && p.opts.OnError != nil {
 		p.opts.OnError(err)
 	}
@@ -126,6 +126,7 @@ func (p *player) play(m member, r *hub.Reader, prepare func()) error {
 	prepare()
 	p.mu.Unlock()
 
+	r.Open() // one that was paused
 	s := p.pool.join(r.Hub(), m)
 	p.mu.Lock()
 	if p.reader != nil && p.plays == mine {
@@ -135,54 +136,55 @@ func (p *player) play(m member, r *hub.Reader, prepare func()) error {
 	}
 	// It has been paused, closed, or has even played to the end meanwhile.
 	p.mu.Unlock()
+	r.Close()
 	p.pool.leave(r.Hub(), s, m)
 	return nil
 }
 
 // detach takes the reader away. Called with the lock held; the result goes to leave without it.
-func (p *player) detach() (*hub.Hub, *shard) {
-	if p.reader == nil {
-		return nil, nil
-	}
-	h, s := p.reader.Hub(), p.shard
+func (p *player) detach() (*hub.Reader, *shard) {
+	r, s := p.reader, p.shard
 	p.reader, p.shard = nil, nil
-	return h, s
+	return r, s
 }
 
-func (p *player) leave(m member, h *hub.Hub, s *shard) {
+func (p *player) leave(m member, r *hub.Reader, s *shard) {
+	if r != nil {
+		r.Close()
+	}
 	if s != nil {
-		p.pool.leave(h, s, m)
+		p.pool.leave(r.Hub(), s, m)
 	}
 }
 
 // end is called by whoever has the turn when the hub has no more.
 func (p *player) end(m member) {
 	p.mu.Lock()
-	h, s := p.detach()
+	r, s := p.detach()
 	p.mu.Unlock()
-	p.leave(m, h, s)
-	if h != nil && p.opts.OnEnd != nil {
+	p.leave(m, r, s)
+	if r != nil && p.opts.OnEnd != nil {
 		p.opts.OnEnd()
 	}
 }
 
 func (p *player) pause(m member) {
 	p.mu.Lock()
-	h, s := p.detach()
+	r, s := p.detach()
 	p.mu.Unlock()
-	p.leave(m, h, s)
+	p.leave(m, r, s)
 }
 
 // close ends the sink and waits until nobody has the turn. wake runs under the lock and makes who waits for the socket return.
 func (p *player) close(m member, wake func()) {
 	p.mu.Lock()
 	p.closed = true
-	h, s := p.detach()
+	r, s := p.detach()
 	if p.busy {
 		wake()
 	}
 	p.mu.Unlock()
-	p.leave(m, h, s)
+	p.leave(m, r, s)
 	p.mu.Lock()
 	for p.busy {
 		p.idle.Wait()

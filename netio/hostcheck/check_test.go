@@ -115,10 +115,10 @@ func TestEachFaultIsFoundWithItsCure(t *testing.T) {
 				return nil
 			}
 		}},
-		{"too few files for the pool", "open-files", Fail, "4096 files may be open, and the pool alone needs 10066", "LimitNOFILE=32768", func(h *Host, _ map[string]string, _ *Demand) {
+		{"too few files for the pool", "open-files", Fail, "4096 files may be open, and the pool alone needs 10147", "LimitNOFILE=32768", func(h *Host, _ map[string]string, _ *Demand) {
 			h.OpenFiles = func() (uint64, error) { return 4096, nil }
 		}},
-		{"too few files for all connections", "open-files", Warn, "need 24162", "ulimit -n 32768", func(h *Host, _ map[string]string, _ *Demand) {
+		{"too few files for all connections", "open-files", Warn, "need 24562", "ulimit -n 32768", func(h *Host, _ map[string]string, _ *Demand) {
 			h.OpenFiles = func() (uint64, error) { return 20000, nil }
 		}},
 		{"the limit cannot be read", "open-files", Warn, "cannot be checked: no", "", func(h *Host, _ map[string]string, _ *Demand) {

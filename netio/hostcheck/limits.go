@@ -5,6 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"berth/netio/ports"
 )
 
 // otherFiles is what a server has open beside sockets of its users: store, log, timers, pollers, and room for files that are open for a moment.
@@ -18,7 +20,8 @@ func checkOpenFiles(h Host, d Demand) Finding {
 		return unknown(f, err)
 	}
 	pool := 2 * d.Excluded.Pairs(d.Range)
-	base := pool + len(d.Listeners) + otherFiles
+	spare := int(ports.DescriptorReserve(limit)) //nolint:gosec // at most a few hundred
+	base := pool + len(d.Listeners) + otherFiles + spare
 	need := base + d.Connections
 	switch {
 	case limit >= uint64(need): //nolint:gosec // a sum of counts
@@ -32,7 +35,7 @@ func checkOpenFiles(h Host, d Demand) Finding {
 		f.Text = fmt.Sprintf("%d files may be open; a full pool and all %d connections that are allowed need %d", limit, d.Connections, need)
 	}
 	want := 1024
-	for want < need {
+	for want-int(ports.DescriptorReserve(uint64(want))) < need-spare { //nolint:gosec // small counts
 		want *= 2
 	}
 	f.Cure = []string{

@@ -78,6 +78,6 @@ func (l *Ledger) becomeCooling(s Slot) {
 func (l *Ledger) leaveDrain(s Slot) {
 	l.remove(&l.draining, byState, s)
 	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
-		part(l, l.kept, tenant, s)
+		l.part(tenant, s)
 	}
 }

@@ -78,8 +78,10 @@ func (l *Ledger) FreeIn(s Slot, now time.Time) (time.Duration, bool) {
 // lease, which no other lease of the ledger has.
 func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	l.expect(s, "lease", Free, Draining, Cooling, Foreign)
-	key := leaseKey{holder.Owner, holder.ID}
-	if _, taken := l.byID[key]; taken {
+	if holder.Owner == nil {
+		panic("ports: a lease without an owner")
+	}
+	if _, taken := l.Find(holder.Owner, holder.ID); taken {
 		panic("ports: an owner leases twice under one ID")
 	}
 	l.clock(now)
@@ -89,8 +91,7 @@ func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	r.holder, r.epoch, r.late, r.level = holder, l.epoch, 0, 0
 	l.setSuspect(s, false)
 	l.setState(s, Leased)
-	l.byID[key] = s
-	join(l, l.owned, holder.Owner, s)
+	l.enter(s)
 	l.highWater = max(l.highWater, l.counts[Leased])
 	return l.epoch
 }
@@ -115,7 +116,7 @@ func (l *Ledger) drain(s Slot) {
 	l.push(&l.draining, byState, s)
 	l.push(&l.quiet, byQuiet, s)
 	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
-		join(l, l.kept, tenant, s)
+		l.join(tenant, s)
 	}
 }
 
@@ -140,8 +141,7 @@ func (l *Ledger) leave(s Slot) {
 	case Free:
 		l.remove(&l.free, byState, s)
 	case Leased:
-		delete(l.byID, leaseKey{r.holder.Owner, r.holder.ID})
-		part(l, l.owned, r.holder.Owner, s)
+		l.exit(s)
 	case Draining:
 		l.leaveDrain(s)
 		l.remove(&l.quiet, byQuiet, s)

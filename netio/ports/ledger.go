@@ -21,7 +21,7 @@ type Tenant struct {
 
 // Holder is who holds a lease.
 type Holder struct {
-	Owner  uint64 // the owner's number, given by the caller of the ledger
+	Owner  *Owner
 	ID     uint64 // the owner's own number of the lease; unique among its leases
 	Tenant Tenant
 }
@@ -61,9 +61,7 @@ type Ledger struct {
 	quiet    list                // draining and cooling slots together, the longest quiet first; without suspects and held ones
 	foreign  [foreignLevels]list // by back-off level; each the slot that was tried longest ago first
 
-	owned map[uint64]list   // leased slots by owner
-	byID  map[leaseKey]Slot // leased slots by owner and ID
-	kept  map[Tenant]list   // draining slots by tenant
+	kept map[Tenant]list // draining slots by tenant
 
 	base      time.Time
 	latest    time.Duration // the latest time seen, since base
@@ -72,8 +70,6 @@ type Ledger struct {
 	epoch     uint64 // of the latest lease
 	suspects  int    // slots that are suspect
 }
-
-type leaseKey struct{ owner, id uint64 }
 
 // record is a slot. Times are since the ledger's base.
 type record struct {
@@ -99,7 +95,7 @@ func NewLedger(opts Options) *Ledger {
 		rng: opts.Range, timing: opts.Timing, first: uint16(opts.Range.first()), //nolint:gosec // meaningless when there are no pairs
 		slots: make([]record, pairs), base: opts.Now,
 		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(),
-		owned: map[uint64]list{}, byID: map[leaseKey]Slot{}, kept: map[Tenant]list{},
+		kept: map[Tenant]list{},
 	}
 	for i := range l.foreign {
 		l.foreign[i] = emptyList()
@@ -180,18 +176,6 @@ func (l *Ledger) Epoch(s Slot) uint64 { return l.slots[s].epoch }
 
 // Tenant returns the present tenant of slot s, or the last one.
 func (l *Ledger) Tenant(s Slot) Tenant { return l.slots[s].holder.Tenant }
-
-// Find returns the slot that owner leased under id.
-func (l *Ledger) Find(owner, id uint64) (Slot, bool) {
-	s, ok := l.byID[leaseKey{owner, id}]
-	return s, ok
-}
-
-// Owned returns the slot that owner has held longest; false when it holds none.
-func (l *Ledger) Owned(owner uint64) (Slot, bool) {
-	q, ok := l.owned[owner]
-	return q.head, ok
-}
 
 // Kept returns the draining slot that tenant released first; false when none is kept for it.
 func (l *Ledger) Kept(tenant Tenant) (Slot, bool) {

@@ -19,28 +19,43 @@ func tenant(stream string) Tenant {
 	return Tenant{Stream: media.StreamKey{VHost: media.DefaultVHost, App: "live", Stream: stream}, Use: "pull"}
 }
 
-func newLedger(pairs int) *Ledger {
-	return NewLedger(Options{Range: Range{30000, uint16(30000 + 2*pairs - 1)}, Timing: timing, Now: start})
+// testLedger gives its owners numbers.
+type testLedger struct {
+	*Ledger
+	owners map[uint64]*Owner
+}
+
+func numbered(l *Ledger) *testLedger { return &testLedger{l, map[uint64]*Owner{}} }
+
+func (l *testLedger) owner(n uint64) *Owner {
+	if l.owners[n] == nil {
+		l.owners[n] = NewOwner()
+	}
+	return l.owners[n]
+}
+
+func newLedger(pairs int) *testLedger {
+	return numbered(NewLedger(Options{Range: Range{30000, uint16(30000 + 2*pairs - 1)}, Timing: timing, Now: start}))
 }
 
 // take leases the candidate.
-func take(t *testing.T, l *Ledger, owner, id uint64, stream string, now time.Time) Slot {
+func take(t *testing.T, l *testLedger, owner, id uint64, stream string, now time.Time) Slot {
 	t.Helper()
 	s, ok := l.Candidate(now)
 	require.True(t, ok, "no candidate: %s", l.Counts())
 	if l.State(s) == Draining {
 		l.Drained(s, now)
 	}
-	l.Lease(s, Holder{Owner: owner, ID: id, Tenant: tenant(stream)}, now)
+	l.Lease(s, Holder{Owner: l.owner(owner), ID: id, Tenant: tenant(stream)}, now)
 	return s
 }
 
 func TestFreeSlotsAreUsedInShuffledOrderThenFIFO(t *testing.T) {
 	const pairs = 100
-	l := NewLedger(Options{
+	l := numbered(NewLedger(Options{
 		Range: Range{30000, 30000 + 2*pairs - 1}, Now: start,
 		Shuffle: rand.New(rand.NewPCG(1, 2)).Shuffle, //nolint:gosec // a fixed order for the test
-	})
+	}))
 	first := make([]Slot, pairs)
 	sorted := 0
 	for i := range first {
@@ -158,13 +173,13 @@ func TestHeldSlotsWaitForTheirTenant(t *testing.T) {
 	s, ok := l.Candidate(start)
 	require.True(t, ok)
 	require.Equal(t, Slot(1), s)
-	l.Lease(s, Holder{Owner: 1, ID: 1}, start)
+	l.Lease(s, Holder{Owner: l.owner(1), ID: 1}, start)
 	_, ok = l.Candidate(start.Add(4 * time.Second))
 	require.False(t, ok, "however little is left")
 	wait, ok := l.NextFree(start.Add(4 * time.Second))
 	require.True(t, ok)
 	require.Equal(t, time.Second, wait)
-	l.Lease(0, Holder{Owner: 2, ID: 1, Tenant: tenant("a")}, start.Add(4*time.Second)) // its tenant comes
+	l.Lease(0, Holder{Owner: l.owner(2), ID: 1, Tenant: tenant("a")}, start.Add(4*time.Second)) // its tenant comes
 	s, ok = l.Candidate(start.Add(5 * time.Second))
 	require.True(t, ok)
 	require.Equal(t, Slot(2), s)
@@ -192,7 +207,7 @@ func TestUnderPressureTheLongestQuietSlotIsUsed(t *testing.T) {
 	l.Heard(b, 1, now)
 	s, _ = l.Candidate(now)
 	require.Equal(t, c, s)
-	l.Lease(c, Holder{Owner: 2, ID: 1}, now)
+	l.Lease(c, Holder{Owner: l.owner(2), ID: 1}, now)
 	_, ok = l.Candidate(now)
 	require.False(t, ok, "everything else heard a packet just now")
 }
@@ -209,7 +224,7 @@ func TestATenantFindsItsOwnDrainingSlots(t *testing.T) {
 	s, ok := l.Kept(tenant("a"))
 	require.True(t, ok)
 	require.Equal(t, b, s, "the one released first")
-	l.Lease(s, Holder{Owner: 2, ID: 1, Tenant: tenant("a")}, start)
+	l.Lease(s, Holder{Owner: l.owner(2), ID: 1, Tenant: tenant("a")}, start)
 	s, ok = l.Kept(tenant("a"))
 	require.True(t, ok)
 	require.Equal(t, a, s)
@@ -221,7 +236,7 @@ func TestATenantFindsItsOwnDrainingSlots(t *testing.T) {
 
 	// Without a stream nothing is kept.
 	s, _ = l.Candidate(start)
-	l.Lease(s, Holder{Owner: 3, ID: 1}, start)
+	l.Lease(s, Holder{Owner: l.owner(3), ID: 1}, start)
 	l.Release(s, true, start)
 	_, ok = l.Kept(Tenant{})
 	require.False(t, ok)
@@ -234,19 +249,19 @@ func TestOwnersAreEnumeratedAndFoundByID(t *testing.T) {
 		want = append(want, take(t, l, 7, id, "a", start))
 		take(t, l, 8, id, "b", start)
 	}
-	s, ok := l.Find(7, 3)
+	s, ok := l.Find(l.owner(7), 3)
 	require.True(t, ok)
 	require.Equal(t, want[3], s)
-	_, ok = l.Find(9, 3)
+	_, ok = l.Find(l.owner(9), 3)
 	require.False(t, ok)
 	got := []Slot{}
-	for s, ok := l.Owned(7); ok; s, ok = l.Owned(7) {
+	for s, ok := l.Owned(l.owner(7)); ok; s, ok = l.Owned(l.owner(7)) {
 		got = append(got, s)
 		l.Release(s, false, start)
 	}
 	require.Equal(t, want, got)
 	require.Equal(t, Counts{Leased: 5, Cooling: 5}, l.Counts())
-	_, ok = l.Find(7, 3)
+	_, ok = l.Find(l.owner(7), 3)
 	require.False(t, ok)
 }
 
@@ -285,15 +300,15 @@ func TestForeignSlotsAreTriedAgainWithBackOff(t *testing.T) {
 	l.Condemn(s, now)
 	due, _ := l.NextDue(now)
 	require.Equal(t, time.Second, due, "the back-off begins anew")
-	l.Lease(s, Holder{Owner: 1, ID: 1}, now)
+	l.Lease(s, Holder{Owner: l.owner(1), ID: 1}, now)
 	require.Equal(t, Counts{Leased: 1}, l.Counts(), "a wanted port may be leased while it counts as foreign")
 }
 
 func TestExclude(t *testing.T) {
-	l := NewLedger(Options{
+	l := numbered(NewLedger(Options{
 		Range: Range{30000, 30009}, Timing: timing, Now: start,
 		Excluded: func(port uint16) bool { return port == 30003 || port == 30004 },
-	})
+	}))
 	require.Equal(t, Counts{Free: 3, Excluded: 2}, l.Counts())
 	for i := range 3 {
 		s := take(t, l, 1, uint64(i), "a", start)
@@ -309,7 +324,7 @@ func TestExclude(t *testing.T) {
 	}
 	require.Equal(t, Counts{Leased: 2, Excluded: 3}, l.Counts())
 	excluded, _ := l.At(30002)
-	require.Panics(t, func() { l.Lease(excluded, Holder{Owner: 9}, start) })
+	require.Panics(t, func() { l.Lease(excluded, Holder{Owner: l.owner(9)}, start) })
 	_, ok := l.NextFree(start)
 	require.False(t, ok)
 }
@@ -319,8 +334,8 @@ func TestWrongUsePanics(t *testing.T) {
 	s := take(t, l, 1, 1, "a", start)
 	free, _ := l.Candidate(start)
 	for name, misuse := range map[string]func(){
-		"lease of a leased slot":    func() { l.Lease(s, Holder{Owner: 2, ID: 2}, start) },
-		"lease under a used ID":     func() { l.Lease(free, Holder{Owner: 1, ID: 1}, start) },
+		"lease of a leased slot":    func() { l.Lease(s, Holder{Owner: l.owner(2), ID: 2}, start) },
+		"lease under a used ID":     func() { l.Lease(free, Holder{Owner: l.owner(1), ID: 1}, start) },
 		"condemnation of a lease":   func() { l.Condemn(s, start) },
 		"release of a free slot":    func() { l.Release(free, true, start) },
 		"drained while leased":      func() { l.Drained(s, start) },
@@ -367,7 +382,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		id++
 		s, ok := l.Candidate(now)
 		require.True(t, ok)
-		l.Lease(s, Holder{Owner: id % 64, ID: id, Tenant: streams[id%3]}, now)
+		l.Lease(s, Holder{Owner: l.owner(id % 64), ID: id, Tenant: streams[id%3]}, now)
 		held = append(held, s)
 		if len(held) == 100 {
 			l.Release(held[0], true, now)
@@ -387,15 +402,16 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkLeaseRelease(b *testing.B) {
-	l := NewLedger(Options{Range: Range{20000, 29999}, Now: start})
+	l := numbered(NewLedger(Options{Range: Range{20000, 29999}, Now: start}))
 	for i := range uint64(4500) {
 		s, _ := l.Candidate(start)
-		l.Lease(s, Holder{Owner: i, ID: 1, Tenant: tenant("a")}, start)
+		l.Lease(s, Holder{Owner: l.owner(i), ID: 1, Tenant: tenant("a")}, start)
 	}
 	b.ReportAllocs()
+	one := NewOwner()
 	for b.Loop() {
 		s, _ := l.Candidate(start)
-		l.Lease(s, Holder{Owner: 1 << 40, ID: 1, Tenant: tenant("a")}, start)
+		l.Lease(s, Holder{Owner: one, ID: 1, Tenant: tenant("a")}, start)
 		l.Release(s, false, start)
 	}
 }

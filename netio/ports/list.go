@@ -76,23 +76,23 @@ func (l *Ledger) requeue(q *list, t thread, s Slot) {
 	l.push(q, t, s)
 }
 
-// join adds s to the list of its party: its owner or its tenant.
-func join[K comparable](l *Ledger, parties map[K]list, party K, s Slot) {
-	q, ok := parties[party]
+// join adds a draining slot to those of its tenant.
+func (l *Ledger) join(tenant Tenant, s Slot) {
+	q, ok := l.kept[tenant]
 	if !ok {
 		q = emptyList()
 	}
 	l.push(&q, byParty, s)
-	parties[party] = q
+	l.kept[tenant] = q
 }
 
-// part takes s out of the list of its party, and forgets a party that has no slot left.
-func part[K comparable](l *Ledger, parties map[K]list, party K, s Slot) {
-	q := parties[party]
+// part takes a draining slot out of those of its tenant, and forgets a tenant that has no slot left.
+func (l *Ledger) part(tenant Tenant, s Slot) {
+	q := l.kept[tenant]
 	l.remove(&q, byParty, s)
 	if q.length == 0 {
-		delete(parties, party)
+		delete(l.kept, tenant)
 		return
 	}
-	parties[party] = q
+	l.kept[tenant] = q
 }

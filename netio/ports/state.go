@@ -63,7 +63,7 @@ func (c Counts) Total() int {
 }
 
 // Leasable returns the number of slots that are ours to lease: all but the excluded ones and those that another program holds.
-func (c Counts) Leasable() int { return c.Total() - c[Excluded] - c[Foreign] }
+func (c Counts) Leasable() int { return c[Free] + c[Leased] + c[Draining] + c[Cooling] }
 
 // String returns the states that occur with their numbers, such as "3 free, 33 leased"; "no pairs" when there are none.
 func (c Counts) String() string {

@@ -36,9 +36,11 @@ type Pull struct {
 
 	invalid  atomic.Uint64 // what the library could not read
 	began    time.Time     // what last counts from, so that a step of the wall clock is no silence
-	last     atomic.Int64  // arrival of the last packet, nanoseconds since began, 0 before the first
+	last     atomic.Int64  // arrival of the last packet that the sink took, nanoseconds since began, 0 before the first
 	detached chan struct{} // closed when the sink takes no more
 	detach   sync.Once
+
+	unannounced atomic.Uint64 // packets that the sink refused for their payload type
 }
 
 // NewPull checks the URL and prepares a pull; nothing is sent yet. The error is a *PullError with PullBadURL.

@@ -102,11 +102,15 @@ func (m *pullMedia) register(track int) {
 // WriteRTP implements PacketWriter for the Ingest.
 func (m *pullMedia) WriteRTP(track int, now time.Time, pkt []byte) error {
 	p := m.pull
-	p.last.Store(max(int64(now.Sub(p.began)), 1))
 	err := m.sink.WriteRTP(track, now, pkt)
-	m.once.Do(func() { close(m.first) })
-	if errors.Is(err, hub.ErrDetached) {
+	switch {
+	case err == nil:
+		p.last.Store(max(int64(now.Sub(p.began)), 1))
+		m.once.Do(func() { close(m.first) })
+	case errors.Is(err, hub.ErrDetached):
 		p.detach.Do(func() { close(p.detached) })
+	case errors.Is(err, hub.ErrPayloadType):
+		p.unannounced.Add(1)
 	}
 	return err
 }

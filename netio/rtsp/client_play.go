@@ -145,7 +145,7 @@ func (p *Pull) attempt(ctx context.Context, s *pullSession, opts *PlayOptions) e
 	case <-fallback:
 		return &PullError{Reason: PullTimeout, URL: s.target.safe(), Err: errNoUDPPacket}
 	case <-ctx.Done():
-		return pullCause(ctx, nil, "the first media packet")
+		return pullCause(ctx, nil, p.firstPacket())
 	}
 	p.mu.Lock()
 	p.transport = transport
@@ -185,10 +185,26 @@ func (p *Pull) watch(s *pullSession) {
 		case <-timer.C:
 			silence := p.opts.Now().Sub(p.began) - time.Duration(p.last.Load())
 			if silence >= p.opts.MediaTimeout {
-				_ = p.finish(&PullError{Reason: PullSilent, URL: s.target.safe(), Err: fmt.Errorf("no packet for %s", silence.Round(time.Millisecond))})
+				_ = p.finish(&PullError{Reason: PullSilent, URL: s.target.safe(), Err: p.silent(silence)})
 				return
 			}
 			timer.Reset(p.opts.MediaTimeout - silence)
 		}
 	}
+}
+
+// silent says what a pull that ends for want of packets has seen.
+func (p *Pull) silent(silence time.Duration) error {
+	if n := p.unannounced.Load(); n > 0 {
+		return fmt.Errorf("no packet of an announced payload type for %s, but %d of others", silence.Round(time.Millisecond), n)
+	}
+	return fmt.Errorf("no packet for %s", silence.Round(time.Millisecond))
+}
+
+// firstPacket names what a pull that has not begun yet waits for.
+func (p *Pull) firstPacket() string {
+	if n := p.unannounced.Load(); n > 0 {
+		return fmt.Sprintf("the first packet of an announced payload type (%d of others came)", n)
+	}
+	return "the first media packet"
 }

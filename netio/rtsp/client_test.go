@@ -437,6 +437,7 @@ func TestPullNoticesTheEnd(t *testing.T) {
 		"stall":    {spoil: (*camera.Camera).Stall, reason: PullSilent},
 		"drop":     {spoil: func(c *camera.Camera) { c.DropConnections() }, reason: PullLost},
 		"detached": {spoil: func(*camera.Camera) {}, sink: hub.ErrDetached, reason: PullDetached},
+		"other":    {spoil: func(*camera.Camera) {}, sink: hub.ErrPayloadType, reason: PullSilent},
 	} {
 		for _, udp := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -459,9 +460,36 @@ func TestPullNoticesTheEnd(t *testing.T) {
 					t.Fatal("the pull goes on")
 				}
 				requireReason(t, p.Err(), tc.reason)
+				if tc.sink == hub.ErrPayloadType {
+					require.ErrorContains(t, p.Err(), "no packet of an announced payload type")
+				}
 			})
 		}
 	}
+}
+
+func TestPullOfOtherPayloadTypesNeverPlays(t *testing.T) {
+	pullCheckLeaks(t)
+	c := pullCamera(t, camera.Options{})
+	p := newTestPull(t, PullOptions{URL: c.URL("x")})
+	sink := newPullSink()
+	sink.err = hub.ErrPayloadType
+	_, err := p.Describe(pullContext(t))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(pullContext(t))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Play(ctx, PlayOptions{Sink: sink, Tracks: []int{0, 1}}) }()
+	require.Eventually(t, func() bool { return p.unannounced.Load() > 2 }, pullPatience, time.Millisecond)
+	require.Contains(t, p.firstPacket(), "of an announced payload type")
+	select {
+	case err := <-ended:
+		t.Fatalf("it plays, or has ended: %v", err)
+	default:
+	}
+	cancel()
+	require.Error(t, <-ended)
+	require.True(t, p.Stats().Last.IsZero())
 }
 
 func TestPullKeepsTheSessionAlive(t *testing.T) {

@@ -55,7 +55,7 @@ type Ingest struct {
 	tracks   []*ingestTrack
 	channels atomic.Pointer[[256]channelUse] // replaced as a whole
 	paused   atomic.Bool
-	media    atomic.Int64 // arrival of the last RTP packet, Unix nanoseconds
+	media    atomic.Int64 // arrival of the last RTP packet that was of use, Unix nanoseconds
 
 	packets, bytes, refused, ignored, invalid, strangers, reordered atomic.Uint64
 }
@@ -146,7 +146,6 @@ func isRTP(b []byte) bool {
 
 // account feeds the reception statistics.
 func (g *Ingest) account(t *ingestTrack, now time.Time, pkt []byte) {
-	g.media.Store(now.UnixNano())
 	ssrc := binary.BigEndian.Uint32(pkt[8:])
 	t.mu.Lock()
 	if !t.known || t.ssrc != ssrc {
@@ -160,6 +159,7 @@ func (g *Ingest) account(t *ingestTrack, now time.Time, pkt []byte) {
 // take hands an RTP packet to the writer.
 func (g *Ingest) take(t *ingestTrack, now time.Time, pkt []byte) {
 	if t.Hub < 0 || g.paused.Load() {
+		g.media.Store(now.UnixNano())
 		g.ignored.Add(1)
 		return
 	}
@@ -167,6 +167,7 @@ func (g *Ingest) take(t *ingestTrack, now time.Time, pkt []byte) {
 		g.refused.Add(1)
 		return
 	}
+	g.media.Store(now.UnixNano())
 	g.packets.Add(1)
 	g.bytes.Add(uint64(len(pkt)))
 }
@@ -206,7 +207,8 @@ func (g *Ingest) Pause() { g.paused.Store(true) }
 // Resume takes packets again.
 func (g *Ingest) Resume() { g.paused.Store(false) }
 
-// LastMedia returns when the last RTP packet came, the zero time before the first.
+// LastMedia returns when the last RTP packet came that was of use, the zero time before the first. What the writer refuses, such as a payload type that was not announced, is of none: a source that
+// sends nothing else is as good as silent.
 func (g *Ingest) LastMedia() time.Time {
 	if n := g.media.Load(); n != 0 {
 		return time.Unix(0, n)

@@ -68,3 +68,32 @@ func (s *sourcePort) believe(now time.Time, port uint16, pkt []byte) bool {
 func (s *sourcePort) take(now time.Time, port uint16, mark packetMark, proven bool) {
 	*s = sourcePort{announced: s.announced, port: port, at: now, last: mark, proven: proven}
 }
+
+// quietReports is how long the believed source of RTCP must be silent before another port takes over: several of the pauses that RFC 3550 section 6.2 asks for.
+const quietReports = 15 * time.Second
+
+// reportPort decides from which port of the right address RTCP is taken. What anybody else sends there could shift the stream's clock, end it (BYE) or draw our reports to himself. The
+// announced port is taken, or the one beside RTP's when none was; another one, as behind address translation, only when it knows the SSRC of the track's RTP. Owned by the RTCP loop.
+type reportPort struct {
+	port   uint16 // believed, 0 before the first packet
+	at     time.Time
+	proven bool // it has shown the SSRC of the track's RTP
+}
+
+// believe reports whether an RTCP packet from that port is the source's. expected is the port that was announced, or guessed, 0 when there is none; own says that the packet has the SSRC of the
+// track's RTP, and heard that there has been RTP.
+func (r *reportPort) believe(now time.Time, port, expected uint16, own, heard bool) bool {
+	settled := r.proven && now.Sub(r.at) < quietReports
+	switch {
+	case port == r.port:
+		own = own || r.proven
+	case settled:
+		return false
+	case own, port == expected:
+	case !heard && expected == 0 && r.port == 0: // nothing is known yet
+	default:
+		return false
+	}
+	*r = reportPort{port: port, at: now, proven: own}
+	return true
+}

@@ -61,3 +61,39 @@ func TestSourcePort(t *testing.T) {
 		})
 	}
 }
+
+// reportArrival is an RTCP packet that comes, and whether it is to be taken.
+type reportArrival struct {
+	after    time.Duration // since the beginning
+	port     uint16
+	expected uint16
+	own      bool // it has the SSRC of the track's RTP
+	heard    bool // there has been RTP
+	taken    bool
+}
+
+func TestReportPort(t *testing.T) {
+	const s = time.Second
+	for name, come := range map[string][]reportArrival{
+		"the announced port, before RTP and after": {{0, 1001, 1001, false, false, true}, {5 * s, 1001, 1001, true, true, true}, {6 * s, 2000, 1001, false, true, false}},
+		"another program of the source's machine":  {{0, 2000, 1001, false, true, false}, {1 * s, 2000, 1001, false, true, false}, {2 * s, 1001, 1001, true, true, true}},
+		"it comes before RTP":                      {{0, 2000, 1001, false, false, false}, {1 * s, 1001, 1001, true, true, true}, {2 * s, 2000, 1001, false, true, false}},
+		"translated on the way":                    {{0, 40001, 1001, true, true, true}, {5 * s, 40001, 40001, true, true, true}, {6 * s, 1001, 40001, false, true, false}},
+		"translated, and there was no RTP yet":     {{0, 40001, 1001, false, false, false}, {5 * s, 40001, 1001, true, true, true}},
+		"nothing announced, on trust":              {{0, 40001, 0, false, false, true}, {5 * s, 40001, 40001, true, true, true}, {6 * s, 3000, 40001, false, true, false}},
+		"trust was wrong":                          {{0, 2000, 0, false, false, true}, {1 * s, 3000, 2000, true, true, true}, {2 * s, 2000, 3000, false, true, false}},
+		"beside RTP's":                             {{0, 3001, 3001, false, true, true}},
+		"a new binding after a pause": {
+			{0, 40001, 1001, true, true, true}, {5 * s, 50001, 40001, true, true, false}, {14 * s, 50001, 40001, true, true, false}, {16 * s, 50001, 40001, true, true, true}, {17 * s, 40001, 50001, true, true, false},
+		},
+		"an SSRC that it does not own":             {{0, 1001, 1001, false, true, true}, {5 * s, 1001, 1001, false, true, true}},
+		"the proof outlives a restart of its SSRC": {{0, 1001, 1001, true, true, true}, {5 * s, 1001, 1001, false, true, true}, {6 * s, 2000, 1001, true, true, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r reportPort
+			for i, a := range come {
+				require.Equal(t, a.taken, r.believe(scriptStart.Add(a.after), a.port, a.expected, a.own, a.heard), "packet %d", i)
+			}
+		})
+	}
+}

@@ -87,7 +87,11 @@ func TestIngestTCP(t *testing.T) {
 	require.Equal(t, []uint16{1, 2, 4}, w.got())
 	g.Resume()
 	w.fail = true
+	then := now
+	now = now.Add(time.Minute)
 	g.Frame(4, packet(t, 6))
+	require.Equal(t, then.UnixNano(), g.LastMedia().UnixNano(), "what the writer refuses is silence")
+	now = then
 	stats := g.Stats()
 	require.Equal(t, IngestStats{Packets: 3, Bytes: 3 * 19, Refused: 1, Ignored: 3, Invalid: 1, Lost: 1}, stats)
 
@@ -155,7 +159,11 @@ func TestIngestUDP(t *testing.T) {
 	eventually(t, func() bool { return slices.Equal(w.got(), []uint16{1, 2, 3, 5}) })
 	require.False(t, g.LastMedia().IsZero())
 
-	// Reports go to the port beside RTP's until RTCP has shown where it comes from.
+	// Reports go to the port beside RTP's until RTCP has shown where it comes from, and that it knows the source.
+	bye, err := (&rtcp.Goodbye{Sources: []uint32{88}}).Marshal()
+	require.NoError(t, err)
+	send(t, sameHost, rtcpSide, bye)
+	eventually(t, func() bool { return g.Stats().Strangers == 4 })
 	send(t, cameraRTCP, rtcpSide, senderReportOf(t, 0x0001020304050607))
 	eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.rtcp == 1 })
 	g.Report(time.Now(), func([]byte) { t.Error("a UDP track reported over TCP") })
@@ -169,7 +177,7 @@ func TestIngestUDP(t *testing.T) {
 
 	stats := g.Stats()
 	require.EqualValues(t, 4, stats.Packets)
-	require.EqualValues(t, 3, stats.Strangers)
+	require.EqualValues(t, 4, stats.Strangers)
 	require.EqualValues(t, 1, stats.Invalid)
 	require.EqualValues(t, 2, stats.Reordered)
 	require.EqualValues(t, 1, stats.Lost)

@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -29,7 +30,8 @@ type udpLeg struct {
 	reorder *rtpseq.Reorder // owned by the RTP loop
 	from    sourcePort      // owned by the RTP loop
 	armed   bool            // a read deadline is set; owned by the RTP loop
-	// reports go to the port that RTCP comes from; before that to the announced one, before that to the one beside RTP's.
+	reports reportPort      // owned by the RTCP loop
+	// our reports go to the port that RTCP comes from; before that to the announced one, before that to the one beside RTP's.
 	rtcpPort atomic.Uint32
 
 	stopped chan struct{}
@@ -150,6 +152,15 @@ func (l *udpLeg) believe(now time.Time, port uint16, pkt []byte) bool {
 	return true
 }
 
+// believeReport holds the first SSRC of a compound packet, which is its sender's in all that a source sends (RFC 3550 section 6.4 to 6.7), against that of the track's RTP.
+func (l *udpLeg) believeReport(now time.Time, port uint16, pkt []byte) bool {
+	l.track.mu.Lock()
+	heard, ssrc := l.track.known, l.track.ssrc
+	l.track.mu.Unlock()
+	own := heard && binary.BigEndian.Uint32(pkt[4:]) == ssrc
+	return l.reports.believe(now, port, uint16(l.rtcpPort.Load()), own, heard) //nolint:gosec // it holds a port
+}
+
 func (l *udpLeg) readRTCP() {
 	g, buf := l.ingest, make([]byte, 2048)
 	for {
@@ -167,6 +178,8 @@ func (l *udpLeg) readRTCP() {
 			if n > 0 {
 				g.invalid.Add(1)
 			}
+		case !l.believeReport(g.opts.Now(), from.Port(), pkt):
+			g.strangers.Add(1)
 		default:
 			l.rtcpPort.Store(uint32(from.Port()))
 			g.takeRTCP(l.track, g.opts.Now(), pkt)

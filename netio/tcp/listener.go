@@ -1,14 +1,17 @@
 package tcp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -24,12 +27,31 @@ type Listener struct {
 
 // Listen opens a listening socket on addr; port 0 lets the kernel choose. The unspecified IPv6 address serves IPv4 too, and stands for
 // all IPv4 addresses on a machine without IPv6.
-func Listen(addr netip.AddrPort) (*Listener, error) {
-	host := addr.Addr().String()
-	if addr.Addr() == netip.IPv6Unspecified() {
-		host = ""
+//
+// ours are sockets that the caller listens on already and will close when the new one is served: one of them may have the same port at an address that overlaps with addr, such as a wildcard and
+// one of its addresses. Until then the kernel gives connections to the narrower of the two.
+func Listen(addr netip.AddrPort, ours ...*Listener) (*Listener, error) {
+	opened, err := openSocket(addr, nil)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return opened, err
 	}
-	socket, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(addr.Port()))))
+	ours = slices.DeleteFunc(slices.Clone(ours), func(l *Listener) bool { return !l.overlaps(addr) })
+	if len(ours) == 0 {
+		return nil, err
+	}
+	return besides(addr, ours)
+}
+
+func openSocket(addr netip.AddrPort, control func(network, address string, raw syscall.RawConn) error) (*Listener, error) {
+	network, host := "tcp", addr.Addr().String()
+	switch {
+	case addr.Addr() == netip.IPv6Unspecified():
+		host = ""
+	case addr.Addr().Is4():
+		network = "tcp4" // "tcp" would listen on 0.0.0.0 for both families
+	}
+	config := net.ListenConfig{Control: control}
+	socket, err := config.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(int(addr.Port()))))
 	if err != nil {
 		return nil, fmt.Errorf("listen on tcp %s: %w", addr, err)
 	}
