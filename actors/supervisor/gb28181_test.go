@@ -46,33 +46,38 @@ func TestOnePortServesManyDevices(t *testing.T) {
 		}
 		return online == devices
 	})
+	// Some are looked at, which costs; of all the packets are counted.
 	viewers := map[string]*gbViewer{}
-	for name := range all {
+	for i := range 6 {
+		name := fmt.Sprintf("%08X", 0x0BEB0000+i)
 		v, err := s.view("rtp/" + name)
 		require.NoError(t, err)
 		viewers[name] = v
 	}
 	for name, v := range viewers {
 		s.eventually("pictures of "+name, func() bool { return v.got() >= 50 })
-	}
-	for name, v := range viewers {
 		require.NoError(t, v.judge(name, 50))
 	}
 	st.stop()
+	// A busy machine's kernel may have dropped datagrams. What comes behind them shows how many; the last ones come while nothing else does.
+	for _, d := range all {
+		require.NoError(t, d.send(d.next()...))
+	}
 	s.eventually("every packet has been counted", func() bool {
 		listed := s.receivers()
 		for name, d := range all {
-			if r := listed[name]; r == nil || r["packets"] != float64(d.sent) {
+			if r := listed[name]; r == nil || r["packets"].(float64)+r["lost"].(float64) != float64(d.sent) {
 				return false
 			}
 		}
 		return true
 	})
 	for name, r := range s.receivers() {
-		for _, counter := range []string{"lost", "late", "strangers", "other_ssrc", "invalid", "damaged", "restarts", "relocks"} {
+		for _, counter := range []string{"late", "strangers", "other_ssrc", "invalid", "restarts", "relocks"} {
 			require.Zero(t, r[counter], "%s of %s", counter, name)
 		}
 		require.Equal(t, true, r["shared"])
+		require.Greater(t, r["frames"], 40.0, name)
 	}
 	s.audit(0)
 	require.Nil(t, s.call("listRtpServer")["data"], "what was not opened is not listed to clients that close what they do not know")
