@@ -167,7 +167,7 @@ func TestFfmpegReadsWhatIsMuxed(t *testing.T) {
 			for k := range tracks {
 				require.Equal(t, contents(want, k), contents(have, k), "stream %d", k)
 			}
-			check, err := exec.CommandContext(t.Context(), "ffmpeg", "-hide_banner", "-loglevel", "warning", "-xerror", "-i", file, "-f", "null", "-").CombinedOutput()
+			check, err := exec.CommandContext(t.Context(), "ffmpeg", "-hide_banner", "-loglevel", "warning", "-xerror", "-threads", "1", "-strict", "1", "-i", file, "-f", "null", "-").CombinedOutput()
 			require.NoError(t, err, string(check))
 			require.Empty(t, string(check))
 		})
