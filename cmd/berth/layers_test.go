@@ -95,7 +95,7 @@ var layers = []layer{
 
 // mediaOrder: a package of media may import those of an earlier row. Root media comes first.
 var mediaOrder = [][]string{
-	{"media"},
+	{"media", "media/sei"},
 	{"media/rtpseq", "media/rtcpstat", "media/h264", "media/h265", "media/aac", "media/opus", "media/g711"},
 	{"media/annexb", "media/pes"},
 	{"media/sdp", "media/flv", "media/mpegts", "media/mpegps", "media/fmp4"},

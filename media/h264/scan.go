@@ -1,5 +1,7 @@
 package h264
 
+import "berth/media/sei"
+
 // Flags say what a payload holds.
 type Flags uint8
 
@@ -90,7 +92,7 @@ func scanUnit(unitType byte, rest []byte) Flags {
 	case unitType == typePPS:
 		return FlagPPS
 	case unitType == typeSEI:
-		if hasRecoveryPoint(rest) {
+		if sei.HasRecoveryPoint(rest) {
 			return FlagRecovery
 		}
 		return 0
@@ -106,36 +108,4 @@ func scanUnit(unitType byte, rest []byte) Flags {
 		return flags
 	}
 	return 0
-}
-
-// hasRecoveryPoint walks the messages of an SEI unit (ITU-T H.264 section 7.3.2.3.1). Emulation prevention bytes are counted as payload, which can only
-// make it miss a later message of the same unit, never find one that is not there at its start.
-func hasRecoveryPoint(b []byte) bool {
-	const recoveryPoint = 6
-	for len(b) >= 2 && b[0] != 0x80 {
-		kind, rest := seiNumber(b)
-		size, rest := seiNumber(rest)
-		if rest == nil {
-			return false
-		}
-		if kind == recoveryPoint {
-			return true
-		}
-		if size >= len(rest) {
-			return false
-		}
-		b = rest[size:]
-	}
-	return false
-}
-
-// seiNumber reads a number coded as a run of 0xff and a last byte; rest is nil when it is cut off.
-func seiNumber(b []byte) (n int, rest []byte) {
-	for i, v := range b {
-		n += int(v)
-		if v != 0xff {
-			return n, b[i+1:]
-		}
-	}
-	return 0, nil
 }

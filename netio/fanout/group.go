@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,9 +31,15 @@ type shard struct {
 // member is a sink that plays.
 type member interface{ serve() }
 
+// yieldEvery is how many members are served before others may use the processor: the runtime does not see the writes, and so does not take it away (see writeVec).
+const yieldEvery = 128
+
 func (s *shard) serve() {
 	if m := s.members.Load(); m != nil {
-		for _, one := range *m {
+		for i, one := range *m {
+			if i%yieldEvery == yieldEvery-1 {
+				runtime.Gosched()
+			}
 			one.serve()
 		}
 	}

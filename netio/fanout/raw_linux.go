@@ -15,7 +15,8 @@ func wouldBlock(err error) bool {
 	return errors.Is(err, unix.EAGAIN)
 }
 
-// writeVec writes as much as the socket takes at once. The descriptor is non-blocking, as all of Go's sockets are.
+// writeVec writes as much as the socket takes at once. The descriptor is non-blocking, as all of Go's sockets are. The runtime is not told of the call, which never waits: telling it wakes its
+// monitor thread, and takes the processor away from a call that lasts 20 µs.
 func writeVec(fd uintptr, bufs [][]byte) (int, error) {
 	var iov [gatherChunks + 1]unix.Iovec
 	count := 0
@@ -34,7 +35,7 @@ func writeVec(fd uintptr, bufs [][]byte) (int, error) {
 	msg.Iov = &iov[0]
 	msg.SetIovlen(count)
 	for {
-		n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		switch errno {
 		case 0:
 			return int(n), nil

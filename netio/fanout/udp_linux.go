@@ -148,9 +148,10 @@ func (y *batchSys) prepare() {
 	}
 }
 
-// sendmmsg runs inside RawConn.Control, which keeps the socket open but, unlike RawConn.Write, lets several workers send through it at once.
+// sendmmsg runs inside RawConn.Control, which keeps the socket open but, unlike RawConn.Write, lets several workers send through it at once. As with
+// writeVec, the runtime is not told.
 func (y *batchSys) sendmmsg(fd uintptr) {
-	n, _, errno := syscall.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&y.headers[y.from])), uintptr(y.batch.length-y.from),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&y.headers[y.from])), uintptr(y.batch.length-y.from),
 		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 	y.sent, y.errno = int(n), errno
 	if errno != 0 {

@@ -69,7 +69,7 @@ func NewConn(opts ConnOptions) *Conn {
 		quit:  make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	c.reader = NewReader(&countingReader{src: opts.Conn, bytes: &c.bytes}, opts.Limits)
+	c.reader = NewReader(&countingReader{src: newSocketReader(opts.Conn), bytes: &c.bytes}, opts.Limits)
 	c.reader.interrupted = c.mute.Load
 	c.reader.setDeadline, c.reader.now, c.reader.patience = opts.Conn.SetReadDeadline, opts.Now, opts.MessageTimeout
 	return c
