@@ -35,6 +35,6 @@ func TestTheHostsFaultsAreLoggedAsWarnings(t *testing.T) {
 	host := hostcheck.Host{OpenFiles: func() (uint64, error) { return 100, nil }}
 	warnAboutHost(p, config.Default(), host)
 	require.Contains(t, log.String(), `"level":"warn","check":"open-files","severity":"fail","cure":[`)
-	require.Contains(t, log.String(), `"message":"100 files may be open, and the pool alone needs 10093`)
+	require.Contains(t, log.String(), `"message":"100 files may be open, and the pool alone needs 10092`)
 	require.NotContains(t, log.String(), `"check":"range"`, "what is well is not logged")
 }
