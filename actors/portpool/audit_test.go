@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -206,7 +205,7 @@ func TestTheEndOfThePoolEndsTheAudit(t *testing.T) {
 func TestTheAuditSeesAListenerAndOtherAddresses(t *testing.T) {
 	f, table := auditedFixture(t, actortest.Runtime(), 3)
 	m := f.ask(1, "a")
-	m.Sockets, m.Port, m.Bind = ports.UDPPair|ports.TCPListener, f.rng.Low, netip.MustParseAddr("127.0.0.1")
+	m.Sockets, m.Port, m.Bind = ports.UDPPair|ports.TCPListener, f.rng.Low, otherAddr(t)
 	l := f.granted(m)
 	table.pair(m.Port, 1)
 	table.set(func(k *kernelTable) { k.held.UDP[m.Port+3] = 1 })

@@ -30,10 +30,7 @@ func (f *fixture) on(id uint64, stream, addr string) *portpool.LeasePair {
 func TestAddressesThatDoNotOverlapHaveTheirOwnPairs(t *testing.T) {
 	const pairs = 2
 	f := newFixture(t, actortest.Runtime(), pairs, nil)
-	other := "127.0.0.1"
-	if testAddr().String() == other {
-		t.Skip("this system has but one loopback address")
-	}
+	other := otherAddr(t).String()
 	first := f.lease(1, "a")
 	require.Equal(t, testAddr(), boundTo(first))
 	m := f.on(2, "b", other)
@@ -41,7 +38,7 @@ func TestAddressesThatDoNotOverlapHaveTheirOwnPairs(t *testing.T) {
 	second := f.granted(m)
 	require.Equal(t, first.Port, second.Port, "the same number on another address")
 	require.Equal(t, netip.MustParseAddr(other), boundTo(second))
-	third := f.granted(f.on(3, "c", "::ffff:127.0.0.1"))
+	third := f.granted(f.on(3, "c", "::ffff:"+other))
 	require.NotEqual(t, second.Port, third.Port, "it is the same address, mapped")
 
 	state := f.state()
@@ -55,7 +52,7 @@ func TestAddressesThatDoNotOverlapHaveTheirOwnPairs(t *testing.T) {
 
 	refused := f.refused(f.on(4, "d", other))
 	require.Equal(t, portpool.ReasonExhausted, refused.Reason)
-	require.ErrorContains(t, refused, "has 2 pairs on 127.0.0.1: 2 leased")
+	require.ErrorContains(t, refused, "has 2 pairs on "+other+": 2 leased")
 	require.Equal(t, portpool.LevelExhausted, f.state().Level)
 	f.lease(5, "e")
 	require.NotContains(t, f.refused(f.ask(6, "f")).Error(), " on ", "the pool's own address goes without saying")
@@ -72,7 +69,7 @@ func TestAddressesThatDoNotOverlapHaveTheirOwnPairs(t *testing.T) {
 
 func TestALeaseIsFoundUnderItsIDOnAnyAddress(t *testing.T) {
 	f := newFixture(t, actortest.Runtime(), 2, nil)
-	m := f.on(1, "a", "127.0.0.1")
+	m := f.on(1, "a", otherAddr(t).String())
 	l := f.granted(m)
 	require.Equal(t, l, f.granted(m), "asked again")
 	require.Equal(t, l, f.granted(f.ask(1, "a")), "with another address too: one ID is one lease")
@@ -81,7 +78,7 @@ func TestALeaseIsFoundUnderItsIDOnAnyAddress(t *testing.T) {
 
 func TestAWildcardIsOneAccountWithItsFamily(t *testing.T) {
 	f := newFixture(t, actortest.Runtime(), 2, func(o *portpool.Options) { o.Config.Pool.Bind = netip.IPv4Unspecified() })
-	first := f.granted(f.on(1, "a", "127.0.0.1"))
+	first := f.granted(f.on(1, "a", otherAddr(t).String()))
 	second := f.granted(f.on(2, "b", testAddr().String()))
 	require.NotEqual(t, first.Port, second.Port)
 	require.Equal(t, portpool.ReasonExhausted, f.refused(f.ask(3, "c")).Reason)
@@ -158,7 +155,7 @@ func bindNothing(netip.Addr, uint16, ports.Sockets) (portpool.Bound, error) {
 func TestTheAuditTellsAddressesApart(t *testing.T) {
 	f, table := auditedFixture(t, actortest.Runtime(), 3)
 	first := f.lease(1, "a")
-	m := f.on(2, "b", "127.0.0.1")
+	m := f.on(2, "b", otherAddr(t).String())
 	m.Port = first.Port
 	second := f.granted(m)
 	table.pair(first.Port, 2)
@@ -168,7 +165,7 @@ func TestTheAuditTellsAddressesApart(t *testing.T) {
 	found := f.audit().Drift
 	require.Len(t, found, 1)
 	require.Equal(t, portpool.DriftNotBound, found[0].Kind)
-	require.Equal(t, "127.0.0.1", found[0].Bind.String())
+	require.Equal(t, otherAddr(t), found[0].Bind)
 
 	// A socket of an address that nobody knows keeps the port from strangers on every address.
 	table.pair(f.rng.High-1, 1)

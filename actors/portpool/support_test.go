@@ -38,6 +38,15 @@ var testAddr = sync.OnceValue(func() netip.Addr {
 	return netip.MustParseAddr("127.0.0.1") // a system that has only the one
 })
 
+// otherAddr is another such address. Ports that are free on the one are free on the other, unless somebody happens to use it.
+func otherAddr(t testing.TB) netip.Addr {
+	t.Helper()
+	if testAddr().As4() == [4]byte{127, 0, 0, 1} {
+		t.Skip("this system has but one loopback address")
+	}
+	return testAddr().Next()
+}
+
 // freeRange returns a range of so many pairs that were all free a moment ago, below the ephemeral ports.
 func freeRange(t testing.TB, pairs int) ports.Range {
 	t.Helper()
