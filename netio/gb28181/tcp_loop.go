@@ -132,7 +132,7 @@ func (t *tcpLoop) fetch(fd uintptr) bool {
 	b := t.buffers.stream()
 	defer t.buffers.putStream(b)
 	for {
-		n, err := unix.Read(int(fd), b[:])
+		n, err := readNow(fd, b[:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
