@@ -29,6 +29,8 @@ func examine(t *testing.T, files uint64, asJSON, strict bool, set ...string) out
 				return nil, nil // no socket at all
 			case "/proc/sys/net/core/rmem_default":
 				return []byte("212992"), nil
+			case "/proc/sys/net/core/rmem_max":
+				return []byte("8388608"), nil
 			}
 			return nil, errors.New("not here")
 		},
