@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// flushInterval bounds how long the packets of an unfinished picture can stay unseen when their source falls silent.
-const flushInterval = 20 * time.Millisecond
+// flushInterval bounds how long the packets of an unfinished picture can stay unseen when their source falls silent. With sources that do not finish their pictures the hub asks its wakers for a
+// shorter wait, so that this one costs an idle server little.
+const flushInterval = 100 * time.Millisecond
 
 // flushable is a hub's writer.
 type flushable interface{ Flush(now time.Time) }

@@ -31,8 +31,10 @@ type Hub struct {
 	state       []*track   // the slice itself never changes
 	writer      *Writer    // the one that may write, nil between publishers
 	build       builder
-	holding     bool   // wakers have been told of an unfinished access unit
-	epoch       uint64 // of the chunk in work
+	holding     bool // wakers have been told of an unfinished access unit
+	cadence     cadence
+	waiting     time.Time // arrival of the oldest packet that waits for the next picture without the wakers' knowledge; zero when none does
+	epoch       uint64    // of the chunk in work
 	restarts    uint64
 	firstPacket time.Time
 	reporting   bool // sender reports are being made
@@ -96,7 +98,7 @@ func (h *Hub) Attach(sources []*media.Track) (*Writer, []int, error) {
 			h.start[t].Store(0) // a reader that began before the gap would have to begin again after it
 		}
 	}
-	h.clock = sourceClock{}
+	h.clock, h.cadence = sourceClock{}, cadence{}
 	h.writer = &Writer{hub: h}
 	return h.writer, mapping, nil
 }
@@ -132,6 +134,9 @@ func (h *Hub) match(sources []*media.Track) ([]int, error) {
 // detach ends the present publisher.
 func (h *Hub) detach() {
 	h.publish(0)
+	if !h.waiting.IsZero() {
+		h.wake(0)
+	}
 	h.writer = nil
 }
 
@@ -148,7 +153,24 @@ func (h *Hub) publish(within time.Duration) {
 	}
 	h.lookAtReaders(c.Arrived)
 	h.ring.push(c, &h.opts, gop-1, gop > 0 && h.opts.GOPBytes > 0, h.slowest)
+	if within > 0 {
+		expected := h.cadence.expects(c.Arrived, within)
+		if expected && h.waiting.IsZero() {
+			h.waiting = c.Arrived
+		}
+		switch {
+		case h.overdue(c.Arrived):
+			within = 0
+		case expected:
+			return // the picture takes it along; should that fail to come, the next packet between pictures or the next Flush notices
+		}
+	}
 	h.wake(within)
+}
+
+// overdue reports whether something waits for a picture that should have come.
+func (h *Hub) overdue(now time.Time) bool {
+	return !h.waiting.IsZero() && now.Sub(h.waiting) >= h.opts.MergeTime
 }
 
 // lookAtReaders finds out which chunks nobody waits for any more. Readers only go forward, so that an old answer keeps too much and never too little.
@@ -162,14 +184,19 @@ func (h *Hub) lookAtReaders(now time.Time) {
 	}
 }
 
+// wake tells the wakers. After it nothing waits unknown to them, unless they are given time.
 func (h *Hub) wake(within time.Duration) {
+	if within == 0 {
+		h.waiting = time.Time{}
+	}
 	for _, w := range h.wakers {
 		w.Wake(within)
 	}
 }
 
 // Flush publishes an unfinished access unit whose first packet came HoldTime or longer before now, so that a source which stops inside a picture, or never
-// sets marker bits, does not keep packets from the viewers. Wakers call it.
+// sets marker bits, does not keep packets from the viewers; and it wakes for sound whose picture has not come. Wakers call it when they were told to; the owner calls it some ten times a second as
+// well (see [Writer.Flush]), because a source that has finished its pictures so far is not watched by a timer for each.
 func (h *Hub) Flush(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,6 +204,9 @@ func (h *Hub) Flush(now time.Time) {
 }
 
 func (h *Hub) flush(now time.Time) {
+	if h.overdue(now) {
+		h.wake(0)
+	}
 	if h.build.empty() {
 		return
 	}
@@ -184,6 +214,7 @@ func (h *Hub) flush(now time.Time) {
 		h.wake(max(left, time.Millisecond))
 		return
 	}
+	h.cadence.whole = 0
 	h.publish(0)
 }
 

@@ -23,11 +23,12 @@ type Options struct {
 	GOPBytes int64
 	// ChunkBytes bounds one chunk; a larger access unit leaves in pieces. Default 32 KiB, at most 48 KiB. A single packet may be larger.
 	ChunkBytes int
-	// HoldTime is how long the first packet of an access unit may wait for its last. Default 5 ms. It is checked when packets arrive and on Flush.
+	// HoldTime is how long the first packet of an access unit may wait for its last. Default 5 ms. It is checked when packets arrive and on Flush. A source that has
+	// ended its last 8 access units with the marker bit is not watched by a timer: should it stop inside one, that waits for the owner's next Flush.
 	HoldTime time.Duration
 	// MergeTime is how long packets between two pictures (audio) may wait to leave in one write with the next picture. Default 35 ms, so that at 30 pictures a second
 	// all of them do, which is what a write per picture and viewer costs least (benchmarks/results/fanout.md); pictures never wait. Negative sends them at once. Nothing waits in
-	// a stream without video.
+	// a stream without video. While pictures come evenly and often enough there is no timer either: when one is late all the same, the wait ends with the next packet or the owner's next Flush.
 	MergeTime time.Duration
 	// ReportInterval is the distance between the sender reports of a track. Default 5 s.
 	ReportInterval time.Duration

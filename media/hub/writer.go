@@ -122,6 +122,7 @@ func (h *Hub) openUnit(t *track, ts uint32) {
 		return
 	}
 	if u.open {
+		h.cadence.whole = 0
 		h.publish(0)
 	}
 	*u = unit{used: true, open: true, ts: ts, start: h.ring.head.Load()}
@@ -136,6 +137,9 @@ func (h *Hub) writeVideo(t *track, now time.Time, hdr *header) {
 	}
 	if c.picture && !u.picture {
 		t.stats.frame(now)
+		if t.index == h.lead {
+			h.cadence.picture(now, h.opts.MergeTime)
+		}
 	}
 	u.picture = u.picture || c.picture
 	u.params = u.params || c.params
@@ -152,10 +156,11 @@ func (h *Hub) writeVideo(t *track, now time.Time, hdr *header) {
 	h.report(t, now)
 	if hdr.marker && u.picture {
 		u.open = false
+		h.cadence.whole = min(h.cadence.whole+1, trusted)
 		h.publish(0)
 		return
 	}
-	if !h.holding {
+	if !h.holding && h.cadence.whole < trusted {
 		h.holding = true
 		h.wake(h.opts.HoldTime)
 	}

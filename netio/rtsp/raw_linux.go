@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,16 +57,16 @@ func (r *rawReader) Read(p []byte) (int, error) {
 // receive reads once; false waits until the socket is readable.
 func (r *rawReader) receive(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&r.buf[0])), uintptr(len(r.buf)), unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			r.n, r.err = int(n), nil
+		n, err := receiveNow(fd, r.buf)
+		switch err {
+		case nil:
+			r.n, r.err = n, nil
 			return true
 		case unix.EINTR:
 		case unix.EAGAIN:
 			return false
 		default:
-			r.n, r.err = 0, &net.OpError{Op: "read", Net: "tcp", Source: r.conn.LocalAddr(), Addr: r.conn.RemoteAddr(), Err: os.NewSyscallError("recvfrom", errno)}
+			r.n, r.err = 0, &net.OpError{Op: "read", Net: "tcp", Source: r.conn.LocalAddr(), Addr: r.conn.RemoteAddr(), Err: os.NewSyscallError("recvfrom", err)}
 			return true
 		}
 	}
