@@ -2,6 +2,7 @@ package remux
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"berth/media"
@@ -11,6 +12,7 @@ import (
 const (
 	maxElementaries = 16               // streams of a container that are told apart; others are ignored
 	switchSilence   = 3 * time.Second  // a second stream of the same kind takes over from one that has been silent for so long
+	anewSilence     = time.Second / 2  // and when the source has begun anew since, after so long
 	keyPatience     = 10 * time.Second // of a stream without key frames, as in DepacketizerOptions.KeyPatience
 	offerDistance   = 5 * time.Second  // least distance of two calls of Ready after changes; in between parameter sets pass on in band
 	reportInterval  = 5 * time.Second  // of sender reports
@@ -150,12 +152,28 @@ func (a *Assembler) stream(id int, codec media.Codec) *elementary {
 			return e
 		}
 	}
-	if len(a.streams) == maxElementaries {
+	if len(a.streams) == maxElementaries && !a.evict() {
 		return nil
 	}
 	e := &elementary{id: id, codec: codec, number: -1}
 	a.streams = append(a.streams, e)
 	return e
+}
+
+// evict makes room by forgetting the stream that was heard longest ago, of those that are neither taken nor announced: a source may name its streams anew each time that it begins.
+func (a *Assembler) evict() bool {
+	at := -1
+	for i, e := range a.streams {
+		if e != a.video && e != a.audio && !e.announced && (at < 0 || e.last.Before(a.streams[at].last)) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	a.kept.remove(a.streams[at])
+	a.streams = slices.Delete(a.streams, at, at+1)
+	return true
 }
 
 // Frame takes the next frame of one of the source's streams. f may be reused after the return.
@@ -248,6 +266,16 @@ func (a *Assembler) Gap(now time.Time) {
 	if v := a.video; v != nil && !a.opts.PassDamage && !v.waitKey && !v.keyless {
 		v.waitKey, v.waitSince = true, now
 	}
+}
+
+// Anew says that the source begins anew before the next frame, and may name its streams otherwise from there on: those which do not come again soon give way to others. It is a Gap, too.
+func (a *Assembler) Anew(now time.Time) {
+	for _, e := range []*elementary{a.video, a.audio} {
+		if early := now.Add(anewSilence - switchSilence); e != nil && e.last.After(early) {
+			e.last = early
+		}
+	}
+	a.Gap(now)
 }
 
 // Tick lets waits end when no frames come. Call it about every 100 ms until Ready.

@@ -525,6 +525,36 @@ func TestThereIsAnEndToStreamsThatAreToldApart(t *testing.T) {
 	require.EqualValues(t, 1, r.a.Stats().Ignored)
 }
 
+// TestADeviceMayUseAnotherIDEachTimeItBegins: as devices with a transport stream do, which number their streams anew.
+func TestADeviceMayUseAnotherIDEachTimeItBegins(t *testing.T) {
+	r := newRig(t, AssemblerOptions{OnlyTrack: 2})
+	for i := range 5 * maxElementaries {
+		r.frame(videoID+i, keyFrame(media.Ticks(i)*4*90000))
+		require.Len(t, r.timestamps(0), i+1)
+		r.pass(4 * time.Second)
+	}
+	require.Len(t, r.ready, 1)
+	require.Len(t, r.a.streams, maxElementaries)
+	require.Zero(t, r.a.Stats().Ignored)
+}
+
+func TestAnotherStreamTakesOverSoonWhenTheSourceBeginsAnew(t *testing.T) {
+	r := newRig(t, AssemblerOptions{OnlyTrack: 2})
+	r.frame(videoID, keyFrame(0))
+	r.pass(time.Second)
+	r.frame(videoID, keyFrame(90000))
+	r.a.Anew(r.now)
+	r.frame(0xe1, keyFrame(90000))
+	require.Equal(t, []uint32{0, 90000}, r.timestamps(0), "the former one may come again")
+	r.pass(time.Second / 2)
+	r.frame(0xe1, keyFrame(135000))
+	require.Equal(t, []uint32{0, 90000, 135000}, r.timestamps(0))
+	r.pass(time.Second / 2)
+	r.frame(videoID, keyFrame(180000))
+	require.Equal(t, []uint32{0, 90000, 135000}, r.timestamps(0))
+	require.Len(t, r.ready, 1)
+}
+
 // TestAStreamMayTurnIntoAnotherKind: an id that is used anew.
 func TestAStreamMayTurnIntoAnotherKind(t *testing.T) {
 	r := newRig(t, AssemblerOptions{})
