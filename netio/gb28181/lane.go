@@ -12,7 +12,7 @@ const (
 	maxLanes = 4
 	// laneSilence is how long a payload type must not have come for its lane to be given to another.
 	laneSilence = 5 * time.Second
-	// laneStreams is the distance of the stream numbers of two lanes; above any stream_id and PID.
+	// laneStreams is the distance of the stream numbers of two payload types; above any stream_id and PID. They hang on the payload type, so that a device that begins anew has the same whatever comes first.
 	laneStreams = 1 << 16
 	// heldPackets and heldBytes bound what is kept until it is known what the packets hold.
 	heldPackets = 256
@@ -22,7 +22,6 @@ const (
 // lane is one payload type of a device. Guarded by its source's lock.
 type lane struct {
 	source      *Source
-	number      int // place in Source.lanes
 	payloadType uint8
 	prober      *Prober
 	kind        Kind
@@ -95,15 +94,17 @@ func (l *lane) gap() {
 	}
 }
 
+func (l *lane) base() int { return int(l.payloadType) * laneStreams }
+
 // frame takes a frame from the carrier.
 func (l *lane) frame(stream int, f *media.Frame) {
-	l.source.frame(l.number*laneStreams+stream, f)
+	l.source.frame(l.base()+stream, f)
 }
 
 // announce takes what a container says that it holds.
 func (l *lane) announce(streams []remux.Elementary) {
 	for i := range streams {
-		streams[i].ID += l.number * laneStreams
+		streams[i].ID += l.base()
 	}
 	l.source.assembler.Announce(streams)
 }

@@ -91,7 +91,7 @@ func (s *Source) Detach() {
 }
 
 // restart begins with another stream of packets.
-func (s *Source) restart(time.Time) {
+func (s *Source) restart(now time.Time) {
 	for i, l := range s.lanes {
 		if l != nil {
 			l.retire()
@@ -99,7 +99,7 @@ func (s *Source) restart(time.Time) {
 		}
 	}
 	if s.assembler != nil {
-		s.assembler.Gap(s.now)
+		s.assembler.Anew(now)
 	}
 }
 
@@ -156,7 +156,7 @@ func (s *Source) lane(now time.Time, payloadType uint8) *lane {
 	if former := s.lanes[free]; former != nil {
 		former.retire()
 	}
-	l := &lane{source: s, number: free, payloadType: payloadType, prober: NewProber(s.opts.Payloads)}
+	l := &lane{source: s, payloadType: payloadType, prober: NewProber(s.opts.Payloads)}
 	s.lanes[free] = l
 	return l
 }

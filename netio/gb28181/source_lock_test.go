@@ -76,3 +76,19 @@ func TestSourceLock(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatAStrangerSentBeforeTheConnectionEndedIsNotTheDevices(t *testing.T) {
+	c, stranger := newCamera(7, false), newCamera(7, false)
+	v := watch(t, SourceOptions{})
+	v.source.PushTCP(v.now, hostAt(1), c.picture(true, 100)[0])
+	v.source.PushTCP(v.now, hostAt(2), stranger.picture(true, 100)[0])
+	v.source.Release(hostAt(1))
+	before := v.source.Stats()
+	require.EqualValues(t, 1, before.Packets)
+	require.EqualValues(t, 1, before.Strangers)
+	c.seq += 20
+	v.source.PushTCP(v.now, hostAt(1), c.picture(true, 100)[0])
+	after := v.source.Stats()
+	require.EqualValues(t, 2, after.Packets, "of the device alone")
+	require.EqualValues(t, 1, after.Strangers)
+}

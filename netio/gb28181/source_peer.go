@@ -20,6 +20,7 @@ func (s *Source) SetSSRC(ssrc uint32) {
 	s.lock.want = ssrc
 	if ssrc != 0 && s.lock.held && s.lock.from.ssrc != ssrc {
 		s.lock.release()
+		s.suspect = nil
 	}
 }
 
@@ -29,6 +30,7 @@ func (s *Source) Release(from netip.AddrPort) {
 	defer s.mu.Unlock()
 	if s.lock.held && s.lock.from.addr == from {
 		s.lock.release()
+		s.suspect = nil // of somebody else, who may not be the next
 		s.closePaths()
 	}
 }

@@ -194,6 +194,36 @@ func TestADeviceThatBeginsAnewGoesOnInItsStream(t *testing.T) {
 	}
 }
 
+func TestSoundMayComeBeforeThePictureWhenADeviceBeginsAnew(t *testing.T) {
+	c := newCamera(7, false)
+	v := watch(t, SourceOptions{})
+	picture := func(i int) {
+		c.payloadType = 98
+		v.see(hostAt(1), c.elementaryPicture(i%10 == 0)...)
+	}
+	sound := func() {
+		c.payloadType = 8
+		v.see(hostAt(1), c.packet(c.noise(320), true))
+	}
+	for i := range 100 {
+		picture(i)
+		sound()
+		v.wait(50 * time.Millisecond)
+	}
+	require.Equal(t, 1, v.ready)
+	v.wait(300 * time.Millisecond)
+	c.ssrc, c.seq = 8, 100
+	for i := range 50 {
+		sound()
+		sound()
+		picture(i)
+		v.wait(50 * time.Millisecond)
+	}
+	require.Equal(t, 1, v.ready, "the tracks are the same")
+	sameUnits(t, c.frames[0], v.frames[0])
+	require.Greater(t, len(v.frames[1]), 190)
+}
+
 func TestADeviceMayChangeWhatItSends(t *testing.T) {
 	c := newCamera(7, true)
 	v := watch(t, SourceOptions{})
