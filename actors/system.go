@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
@@ -17,12 +18,29 @@ func NewRuntime(log zerolog.Logger) *Runtime {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(handler) }),
 		actor.WithDeadLetterRequestLogging(false),
 	)
+	fewBuckets(system.ProcessRegistry.LocalPIDs)
 	system.EventStream.Subscribe(func(event any) {
 		if _, ok := event.(*actor.DeadLetterEvent); ok {
 			stats.DeadLetters.Add(1)
 		}
 	})
 	return &Runtime{System: system, Log: log, Stats: stats, dispatcher: NewDispatcher()}
+}
+
+// registryBuckets is how many parts the table of actors has; each has 32 shards with a lock of their own.
+const registryBuckets = 16
+
+// fewBuckets makes the table of actors small. The library's 1024 parts are 32768 small maps, which come to 12 MB as soon as each has had an actor: every question from the API is one for a moment. All of that is
+// looked at by every garbage collection. To be called before anybody else uses the system.
+func fewBuckets(table *actor.SliceMap) {
+	all := table.LocalPIDs
+	few := slices.Clone(all[:registryBuckets]) // which divides their number: what is in these stays where it is
+	for i, bucket := range all[registryBuckets:] {
+		for name, process := range bucket.Items() {
+			few[i%registryBuckets].Set(name, process)
+		}
+	}
+	table.LocalPIDs = few
 }
 
 // logBridge adapts the actor library's records: dead letters are counted instead of logged, messages are named by type so that no content leaks into
