@@ -94,7 +94,7 @@ func (r *Reader) Read(handle func(now time.Time, packets []Packet) bool) error {
 	return err
 }
 
-// Close makes the socket an ordinary one again; it stays open. To be called after Read has returned. What has been received and not read is thrown away, because datagrams in it may be several in one.
+// Close makes the socket an ordinary one again; it stays open. To be called after Read has returned. What has been received and not read is thrown away where datagrams in it may be several in one.
 func (r *Reader) Close() {
 	if r.restore() {
 		var d Discarder

@@ -1,10 +1,8 @@
 package udp
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"os"
-	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -47,6 +45,7 @@ func newBatch() *batch {
 
 // readerSys is the system's part of a reader.
 type readerSys struct {
+	wanted    bool // UDP_GRO is to be switched on with the first packet: many a socket never gets one
 	coalesced bool // UDP_GRO is on
 	call      func(fd uintptr) bool
 	err       syscall.Errno // of the Read under way
@@ -56,13 +55,14 @@ type readerSys struct {
 }
 
 func (r *Reader) open(coalesce bool) error {
-	r.sys.call = r.fetch
-	if !coalesce {
-		return nil
-	}
-	return r.raw.Control(func(fd uintptr) {
-		r.sys.coalesced = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
-	})
+	r.sys.call, r.sys.wanted = r.fetch, coalesce
+	return r.raw.Control(func(uintptr) {})
+}
+
+// coalesce switches UDP_GRO on, where the kernel knows it.
+func (r *Reader) coalesce(fd uintptr) {
+	r.sys.wanted = false
+	r.sys.coalesced = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 }
 
 // restore reports whether there is anything that must not be left to the next reader.
@@ -103,7 +103,11 @@ func (r *Reader) fetch(fd uintptr) bool {
 			r.sys.err = errno
 			return true
 		}
-		more := r.handle(r.now(), r.sort(b, n))
+		packets := r.sort(b, n)
+		if r.sys.wanted {
+			r.coalesce(fd)
+		}
+		more := r.handle(r.now(), packets)
 		clear(b.packets)
 		switch {
 		case !more:
@@ -160,26 +164,19 @@ func segmentSize(h *unix.Msghdr, control *[4]uint64) int {
 // from converts a sender's address. Packets come in runs from one sender, and zones cost an allocation, so the last one is kept.
 func (r *Reader) from(name *unix.RawSockaddrInet6, size uint32) netip.AddrPort {
 	y := &r.sys
-	if name.Family == unix.AF_INET {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
-		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), hostPort(&v4.Port))
+	if name.Family != unix.AF_INET6 {
+		return nameAddrPort(name)
 	}
-	if name.Family != unix.AF_INET6 || size < unix.SizeofSockaddrInet6 {
+	if size < unix.SizeofSockaddrInet6 {
 		return netip.AddrPort{}
 	}
 	name.Flowinfo = 0
 	if y.lastName == *name {
 		return y.lastFrom
 	}
-	ip := netip.AddrFrom16(name.Addr).Unmap()
-	if ip.Is6() && ip.IsLinkLocalUnicast() && name.Scope_id != 0 {
-		ip = ip.WithZone(strconv.FormatUint(uint64(name.Scope_id), 10))
-	}
-	y.lastName, y.lastFrom = *name, netip.AddrPortFrom(ip, hostPort(&name.Port))
+	y.lastName, y.lastFrom = *name, nameAddrPort(name)
 	return y.lastFrom
 }
-
-func hostPort(raw *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(raw))[:]) }
 
 // Numbers of struct sk_meminfo (include/uapi/linux/sock_diag.h).
 const (

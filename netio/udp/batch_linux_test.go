@@ -34,6 +34,8 @@ func TestReaderTakesCoalescedDatagramsApart(t *testing.T) {
 	text := strings.Repeat("a", 1000) + strings.Repeat("b", 1000) + strings.Repeat("c", 1000) + "d"
 	for _, plain := range []bool{false, true} {
 		r := newReader(t, rtp, ReaderOptions{NoCoalescing: plain})
+		send(t, to, "first")
+		require.Equal(t, "first", collect(t, r, 1)[0].data)
 		if !plain && !r.sys.coalesced {
 			t.Log("this kernel does not know UDP_GRO")
 		}
@@ -56,6 +58,8 @@ func TestAClosedReaderLeavesAnOrdinarySocket(t *testing.T) {
 	rtp, _, port := bindPair(t, loopback)
 	to := netip.AddrPortFrom(loopback, port)
 	r := newReader(t, rtp, ReaderOptions{})
+	send(t, to, "first")
+	require.Len(t, collect(t, r, 1), 1)
 	sendSegments(t, to, "aaaabbbb", 4)
 	r.Close()
 	sendSegments(t, to, "ccccdddd", 4)

@@ -1,9 +1,11 @@
 package udp
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,8 +15,8 @@ type Discarder struct {
 	scratch [1]byte // the rest of a packet is cut off by the kernel
 	limit   int
 	packets int
-	from    unix.Sockaddr
-	read    func(fd uintptr) // made once: a closure a call would be garbage
+	name    unix.RawSockaddrInet6 // who sent the last packet, of either family
+	read    func(fd uintptr)      // made once: a closure a call would be garbage
 }
 
 // Discard reads and forgets at most limit packets that conn has received, without waiting and whatever deadline is set. It returns how many there
@@ -32,22 +34,24 @@ func (d *Discarder) DiscardRaw(raw syscall.RawConn, limit int) (int, netip.AddrP
 	if d.read == nil {
 		d.read = d.readAll
 	}
-	d.limit, d.packets, d.from = limit, 0, nil
+	d.limit, d.packets = limit, 0
 	// A closed socket holds nothing.
 	_ = raw.Control(d.read)
 	if d.packets == 0 {
 		return 0, netip.AddrPort{}
 	}
-	return d.packets, addrPort(d.from)
+	return d.packets, nameAddrPort(&d.name)
 }
 
+// readAll calls the kernel past unix.Recvfrom, which makes garbage of each try; most find nothing. What does not wait need not be announced to the scheduler either.
 func (d *Discarder) readAll(fd uintptr) {
 	for d.packets < d.limit {
-		_, from, err := unix.Recvfrom(int(fd), d.scratch[:], unix.MSG_DONTWAIT)
-		switch err {
-		case nil:
+		size := uint32(unsafe.Sizeof(d.name))
+		_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&d.scratch)), uintptr(len(d.scratch)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&d.name)), uintptr(unsafe.Pointer(&size)))
+		switch errno {
+		case 0:
 			d.packets++
-			d.from = from
 		case unix.EINTR:
 		default:
 			// EAGAIN: nothing more. Anything else (an ICMP error, say) is no packet.
@@ -56,16 +60,21 @@ func (d *Discarder) readAll(fd uintptr) {
 	}
 }
 
-func addrPort(from unix.Sockaddr) netip.AddrPort {
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)) //nolint:gosec // a port
-	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(a.Addr).Unmap()
-		if ip.IsLinkLocalUnicast() && ip.Is6() && a.ZoneId != 0 {
-			ip = ip.WithZone(strconv.FormatUint(uint64(a.ZoneId), 10))
+// nameAddrPort converts a sender's address as the kernel writes it.
+func nameAddrPort(name *unix.RawSockaddrInet6) netip.AddrPort {
+	switch name.Family {
+	case unix.AF_INET:
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), hostPort(&v4.Port))
+	case unix.AF_INET6:
+		ip := netip.AddrFrom16(name.Addr).Unmap()
+		if ip.Is6() && ip.IsLinkLocalUnicast() && name.Scope_id != 0 {
+			ip = ip.WithZone(strconv.FormatUint(uint64(name.Scope_id), 10))
 		}
-		return netip.AddrPortFrom(ip, uint16(a.Port)) //nolint:gosec // a port
+		return netip.AddrPortFrom(ip, hostPort(&name.Port))
 	}
 	return netip.AddrPort{}
 }
+
+// hostPort reads a port, which lies in network order.
+func hostPort(raw *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(raw))[:]) }
