@@ -53,6 +53,8 @@ func (a *deviceActor) Receive(ctx actor.Context) {
 		a.end(ctx, m.reason)
 	case *silenceTick:
 		a.onSilenceTick(ctx)
+	case *makeRoom:
+		a.onMakeRoom(ctx)
 	case *pause:
 		a.silence.pause(a.opts.Now(), m.length)
 		a.watchSilence()
@@ -109,6 +111,17 @@ func (a *deviceActor) onSilenceTick(ctx actor.Context) {
 	case a.silenceLeft() > 0:
 		a.watchSilence()
 	default:
+		a.end(ctx, actors.ReasonTimeout)
+	}
+}
+
+// proveWithin is how long a device may take from its first packet to its first frame while others are turned away for it.
+const proveWithin = 3 * time.Second
+
+// onMakeRoom ends what is no device, as far as anybody can see, because there is no room for others.
+func (a *deviceActor) onMakeRoom(ctx actor.Context) {
+	now := a.opts.Now()
+	if now.Sub(a.since) >= proveWithin && a.silence.pausedUntil(now).IsZero() && a.flow.source.Stats().LastFrame.IsZero() {
 		a.end(ctx, actors.ReasonTimeout)
 	}
 }

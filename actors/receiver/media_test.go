@@ -359,6 +359,34 @@ func TestDevicesOfASharedPortAreBoundedAndLeaveWhenTheyAreSilent(t *testing.T) {
 	require.Empty(t, r.hook.Drain(t), "nobody is told of a device that leaves")
 }
 
+func TestInventedDevicesMakeRoomForRealOnes(t *testing.T) {
+	var shared *Shared
+	r := newRig(t, 18, func(r *rig) {
+		shared = sharedPort(t)
+		r.shared = shared
+		r.config.RTPProxy.MaxDevices = 4
+	})
+	port := shared.Local.Port()
+	newSpeaker(t, 0xA).chat(port)
+	r.await("0000000A", "is published", published)
+	for i := range 3 {
+		invented := newSpeaker(t, 0xB0+uint32(i))
+		for range 3 { // no form of media
+			pkt := invented.packet()
+			pkt[1] = 96
+			_, err := invented.conn.WriteToUDPAddrPort(pkt, netip.AddrPortFrom(loopback, port))
+			require.NoError(t, err)
+		}
+	}
+	require.Eventually(t, func() bool { return len(r.list()) == 4 }, actortest.Wait, 10*time.Millisecond)
+	require.NoError(t, ask[*Done](r, r.receivers, &PauseCheck{testKey("000000B0"), time.Hour}).Err)
+	newSpeaker(t, 0xC).chat(port)
+	r.await("0000000C", "is let in", published)
+	r.await("0000000A", "stays", published)
+	_, there := r.one("000000B0")
+	require.True(t, there, "the test for silence is paused")
+}
+
 func TestAMultiplexReceiverNamesStreamsByTheirSSRC(t *testing.T) {
 	r := newRig(t, 18, func(r *rig) { r.config.RTPProxy.Timeout = time.Second })
 	port := r.mustOpen("key", func(d *store.Receiver) { d.Multiplex, d.TCPMode, d.Key.App = true, 1, "many" })

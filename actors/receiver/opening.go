@@ -151,7 +151,7 @@ func (a *registry) doom(ctx actor.Context, e *entry, reason actors.CloseReason) 
 	ctx.Send(e.pid, &leave{reason})
 }
 
-// onFinished lets the actor of a receiver go whose sockets are back: at our wish, or by itself.
+// onFinished lets the actor of a receiver go that has ended by itself and whose sockets are back.
 func (a *registry) onFinished(ctx actor.Context, m *finished) {
 	e := a.running(m.key, m.epoch)
 	if e == nil || e.over {

@@ -26,7 +26,7 @@ type (
 		leased uint16 // the even port when the pool's, else 0
 		err    error
 	}
-	// finished tells receivers that the sockets are back and nothing is left to do.
+	// finished tells receivers that a receiver which ends of its own accord has given its sockets back and has nothing left to do.
 	finished struct {
 		key    media.StreamKey
 		epoch  uint64
@@ -90,6 +90,8 @@ type receiverActor struct {
 	reason  actors.CloseReason
 	ending  bool
 	over    bool
+
+	dismissed bool // receivers has ordered the end, and waits for that of this actor alone
 }
 
 func newReceiver(opts Options, cfg *config.Config, e *entry) *receiverActor {
@@ -118,6 +120,7 @@ func (a *receiverActor) Receive(ctx actor.Context) {
 	case *dialAgain:
 		a.onDialAgain(m)
 	case *leave:
+		a.dismissed = true
 		a.end(ctx, m.reason)
 	case *silenceTick:
 		a.onSilenceTick(ctx)
@@ -301,7 +304,7 @@ func (a *receiverActor) giveBack(ctx actor.Context) {
 	ctx.Request(a.opts.Pool, &portpool.ReleaseLease{Owner: a.self, ID: leaseID, Epoch: a.sockets.lease.Epoch})
 }
 
-// finish tells receivers, now that nothing is held any more.
+// finish tells receivers, now that nothing is held any more: by ending when that is what they wait for.
 func (a *receiverActor) finish(ctx actor.Context) {
 	if !a.ending || a.over {
 		return
@@ -312,6 +315,10 @@ func (a *receiverActor) finish(ctx actor.Context) {
 		level = zerolog.DebugLevel
 	}
 	a.log.WithLevel(level).Str("reason", string(a.reason)).Uint16("port", a.sockets.port).Msg("receiver closed")
+	if a.dismissed {
+		ctx.Stop(a.self)
+		return
+	}
 	ctx.Send(a.parent, &finished{a.def.Key, a.epoch, a.reason})
 }
 

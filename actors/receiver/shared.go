@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -21,9 +22,13 @@ type shared struct {
 	made    uint64
 
 	// Read by the goroutines of the port.
-	limit atomic.Int64 // rtp_proxy.max_devices
-	count atomic.Int64 // sources made and not forgotten
+	limit  atomic.Int64 // rtp_proxy.max_devices
+	count  atomic.Int64 // sources made and not forgotten
+	pushed atomic.Int64 // when a device was last turned away and room was asked for, Unix nanoseconds
 }
+
+// roomEvery is how often devices are asked to make room, at most.
+const roomEvery = time.Second
 
 // sharedDevice is one device.
 type sharedDevice struct {
@@ -41,6 +46,10 @@ type (
 		peer  netip.AddrPort
 		local netip.AddrPort
 	}
+	// crowded is posted by a goroutine of the port that has turned a device away because there are too many.
+	crowded struct{ from *shared }
+	// makeRoom is handed down to all devices then: those from which nothing has come that makes sense leave.
+	makeRoom struct{}
 	// deviceOver is sent by a device that has ended.
 	deviceOver struct{ device *actor.PID }
 	// deviceCame and deviceLeft tell receivers of devices.
@@ -62,6 +71,7 @@ func (a *receiverActor) openShared(_ actor.Context) error {
 		NewSource: func(ssrc uint32, peer netip.AddrPort, tcp bool) *gb28181.Source {
 			if m.count.Add(1) > m.limit.Load() {
 				m.count.Add(-1)
+				m.crowd(root, self)
 				return nil
 			}
 			flow := &inflow{local: local, peer: peer, tcp: tcp}
@@ -89,12 +99,26 @@ func (a *receiverActor) openShared(_ actor.Context) error {
 	return nil
 }
 
+// crowd asks for room. Whoever invents SSRCs could else keep all devices out with a packet or two for each.
+func (m *shared) crowd(root *actor.RootContext, self *actor.PID) {
+	now, last := m.actor.opts.Now().UnixNano(), m.pushed.Load()
+	if now-last >= int64(roomEvery) && m.pushed.CompareAndSwap(last, now) {
+		root.Send(self, &crowded{m})
+	}
+}
+
 // receive handles what concerns the devices.
 func (m *shared) receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *deviceFound:
 		if msg.from == m {
 			m.onFound(ctx, msg)
+		}
+	case *crowded:
+		if msg.from == m {
+			for _, d := range m.devices {
+				ctx.Send(d.pid, &makeRoom{})
+			}
 		}
 	case *deviceLocked:
 		m.pass(ctx, msg.from, msg)
