@@ -157,7 +157,7 @@ func rawLoop(t *testing.T, n int) func() received {
 			}
 			for _, e := range events[:max(k, 0)] {
 				for {
-					n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(e.Fd), uintptr(unsafe.Pointer(&d.heads[0])), uintptr(len(d.heads)), unix.MSG_DONTWAIT, 0, 0)
+					n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(e.Fd), uintptr(unsafe.Pointer(&d.heads[0])), uintptr(len(d.heads)), unix.MSG_DONTWAIT, 0, 0)
 					if errno != 0 {
 						break
 					}
