@@ -1,7 +1,9 @@
 package portpool
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"berth/netio/ports"
@@ -31,11 +33,43 @@ func (d *descriptors) take(n uint64, now time.Time) error {
 	}
 	reserve := ports.DescriptorReserve(limit)
 	if open+reserve+n > limit {
-		d.left = 0
+		d.left, d.counted = 0, now
 		return fmt.Errorf("%w: %d of %d descriptors (RLIMIT_NOFILE) are open, and the last %d are kept for connections, the API and the store", udp.ErrProcess, open, limit, reserve)
 	}
 	d.left, d.counted = limit-reserve-open-n, now
 	return nil
+}
+
+// freed notes that so many descriptors of the pool were closed.
+func (d *descriptors) freed(n uint64) { d.left += n }
+
+// listenPressed is listen for a lease: when descriptors have run out, draining slots that are quiet give theirs up, as they would their ports if those had run out.
+func (p *pool) listenPressed(addr netip.Addr, port uint16, want ports.Sockets, now time.Time) (Bound, error) {
+	for {
+		bound, err := p.listen(addr, port, want, now)
+		if !errors.Is(err, udp.ErrProcess) || !p.relieve(now) {
+			return bound, err
+		}
+	}
+}
+
+// relieve closes the draining slot that has been quiet longest; false when none has been for long enough.
+func (p *pool) relieve(now time.Time) bool {
+	for _, k := range p.books {
+		for {
+			s, ok := k.ledger.QuietDraining(now)
+			if !ok {
+				break
+			}
+			if packets, _ := p.look(k, s, now); packets > 0 {
+				continue // it is not quiet after all, and none of them any more
+			}
+			p.endDrain(k, s, now)
+			p.descriptors.freed(needs(ports.UDPPair))
+			return true
+		}
+	}
+	return false
 }
 
 // needs returns how many descriptors the sides take.

@@ -107,6 +107,31 @@ func TestDescriptorsAreCountedAgainWhenTheyMatter(t *testing.T) {
 	require.EqualValues(t, 4, counts.Load())
 }
 
+func TestQuietDrainsGiveTheirDescriptorsUp(t *testing.T) {
+	var open, later atomic.Uint64
+	open.Store(900)
+	began := time.Now()
+	f := newFixture(t, actortest.Runtime(), 10, func(o *portpool.Options) {
+		o.Now = func() time.Time { return began.Add(time.Duration(later.Load()) * time.Second) }
+		o.Descriptors = func() (uint64, uint64, error) { return open.Load(), 1000, nil }
+		o.Config.Pool.DrainIdle = time.Hour
+		o.Config.Pool.DrainMax = time.Hour
+	})
+	a, b := f.lease(1, "a"), f.lease(2, "b")
+	f.release(a)
+	f.release(b)
+	later.Store(1)
+	open.Store(968) // none is left
+	sendTo(t, a.Port, 1)
+	c := f.lease(3, "c") // a has just heard a packet, b is quiet
+	require.NotContains(t, []uint16{a.Port, b.Port}, c.Port, "there are free ports")
+	require.Equal(t, ports.Counts{ports.Free: 7, ports.Leased: 1, ports.Draining: 1, ports.Cooling: 1}, f.counts())
+	require.Equal(t, portpool.ReasonProcess, f.refused(f.ask(4, "d")).Reason, "the peer of the other one still sends")
+	later.Store(2)
+	f.lease(5, "d")
+	require.Equal(t, ports.Counts{ports.Free: 6, ports.Leased: 2, ports.Cooling: 2}, f.counts())
+}
+
 func TestADescriptorCountThatFailsRefusesNobody(t *testing.T) {
 	f := newFixture(t, actortest.Runtime(), 3, func(o *portpool.Options) {
 		o.Descriptors = func() (uint64, uint64, error) { return 0, 0, errors.New("no /proc") }

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"berth/netio/ports"
+	"berth/netio/udp"
 )
 
 // Bounds of one tick, so that it never holds up a lease for long. What is left over is done by the next tick, which queues behind the leases that
@@ -70,11 +71,16 @@ func (p *pool) tend(ctx actor.Context, k *book, now time.Time) {
 	}
 }
 
-// look throws away what a draining slot has received since the last look. It returns how many packets that was, and whether the slot has drained.
+// look throws away what a draining slot has received since the last look. It returns how many packets and connections that was, and whether the slot has drained.
 func (p *pool) look(k *book, s ports.Slot, now time.Time) (packets int, over bool) {
 	b := &k.slots[s]
 	packets, from := p.discard.Discard(b.bound.RTP, staleInput)
 	more, other := p.discard.Discard(b.bound.RTCP, staleInput)
+	if !from.IsValid() {
+		from = other
+	}
+	packets += more
+	more, other = udp.TurnAway(b.bound.TCP, staleInput)
 	if !from.IsValid() {
 		from = other
 	}
@@ -97,7 +103,11 @@ func (p *pool) look(k *book, s ports.Slot, now time.Time) (packets int, over boo
 
 // endDrain closes a draining slot.
 func (p *pool) endDrain(k *book, s ports.Slot, now time.Time) {
-	k.slots[s].bound.Close()
+	b := &k.slots[s]
+	if b.want = ports.UDPPair; b.bound.TCP != nil {
+		b.want |= ports.TCPListener // should it have to be listened to again
+	}
+	b.bound.Close()
 	k.ledger.Drained(s, now)
 	if k.ledger.Suspected(s) {
 		p.ticker.schedule(now, p.nextDue)

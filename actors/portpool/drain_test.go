@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,6 +79,51 @@ func TestAPeerThatNeverStopsIsLeftBehindAtDrainMax(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(began), 60*time.Second)
 		require.Equal(t, ports.Counts{ports.Cooling: 1}, f.counts())
 	})
+}
+
+func TestAPeerThatConnectsAgainIsTurnedAwayAndHeard(t *testing.T) {
+	f := newFixture(t, actortest.Runtime(), 2, func(o *portpool.Options) {
+		c := *o.Config
+		c.Pool.DrainIdle = 30 * time.Second // looked at each second
+		o.Config = &c
+	})
+	m := f.ask(1, "door")
+	m.Sockets = ports.UDPPair | ports.TCPListener
+	l := f.granted(m)
+	target := l.TCP.Addr().String()
+	f.release(l)
+	_, err := l.TCP.Accept()
+	require.ErrorIs(t, err, net.ErrClosed, "nobody accepts with the handle of the old lease")
+	connect := func() {
+		conn, err := net.Dial("tcp4", target)
+		require.NoError(t, err, "it drains")
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(actortest.Wait)))
+		_, err = conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+		require.NoError(t, conn.Close())
+	}
+	connect()
+	connect()
+	require.Equal(t, 1, f.counts()[ports.Draining])
+	require.EqualValues(t, 2, f.state().Late)
+
+	// Its own stream takes the listener back, with and without a need for it.
+	m.ID = 2
+	again := f.granted(m)
+	require.Equal(t, l.Port, again.Port)
+	conn, err := net.Dial("tcp4", target)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, again.TCP.SetDeadline(time.Now().Add(actortest.Wait)))
+	accepted, err := again.TCP.Accept()
+	require.NoError(t, err)
+	require.NoError(t, accepted.Close())
+	f.release(again)
+	alone := f.lease(3, "door")
+	require.Equal(t, l.Port, alone.Port)
+	require.Nil(t, alone.TCP)
+	_, err = net.Dial("tcp4", target)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
 func TestTheSameStreamTakesItsDrainingPairBack(t *testing.T) {

@@ -135,7 +135,7 @@ func (p *pool) acquireAny(k *book, m *LeasePair, now time.Time) (ports.Slot, Bou
 			}
 			p.endDrain(k, s, now)
 		}
-		bound, err := p.listen(p.localAddr(m), k.ledger.Port(s), m.Sockets, now)
+		bound, err := p.listenPressed(p.localAddr(m), k.ledger.Port(s), m.Sockets, now)
 		if err == nil {
 			return s, bound, nil
 		}
@@ -208,7 +208,7 @@ func (p *pool) acquireWanted(k *book, m *LeasePair, now time.Time) (ports.Slot, 
 		}
 		p.endDrain(k, s, now)
 	}
-	bound, err := p.listen(p.localAddr(m), m.Port, m.Sockets, now)
+	bound, err := p.listenPressed(p.localAddr(m), m.Port, m.Sockets, now)
 	if err == nil {
 		return s, bound, nil
 	}
@@ -232,7 +232,16 @@ func (p *pool) takeBack(k *book, s ports.Slot, m *LeasePair, now time.Time) (Bou
 	}
 	taken := Bound{}
 	var err error
-	if m.Sockets.Has(ports.TCPListener) {
+	if kept := b.bound.TCP; kept != nil {
+		udp.TurnAway(kept, staleInput)
+		b.bound.TCP = nil
+		if m.Sockets.Has(ports.TCPListener) {
+			taken.TCP = kept
+		} else {
+			_ = kept.Close()
+		}
+	}
+	if m.Sockets.Has(ports.TCPListener) && taken.TCP == nil {
 		side, err := p.listen(b.addr, k.ledger.Port(s), ports.TCPListener, now)
 		if err != nil {
 			return Bound{}, err

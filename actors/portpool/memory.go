@@ -145,12 +145,13 @@ func (p *pool) recheck(k *book, s ports.Slot, now time.Time) {
 	if !addr.IsValid() {
 		addr = p.ownAddr(k)
 	}
-	bound, err := p.listen(addr, k.ledger.Port(s), ports.UDPPair, now)
+	want := b.want | ports.UDPPair
+	bound, err := p.listen(addr, k.ledger.Port(s), want, now)
 	if err != nil {
 		k.ledger.Condemn(s, now)
 		return
 	}
-	b.bound, b.addr, b.want = bound, addr, ports.UDPPair
+	b.bound, b.addr, b.want = bound, addr, want
 	b.drain.heard = 0
 	k.ledger.Redrain(s, now)
 }

@@ -43,16 +43,20 @@ func (p *pool) onTerminated(ctx actor.Context, who *actor.PID) {
 	}
 }
 
-// endLease takes slot s back. Its UDP sockets stay bound and drain, unless the pool is about to end or drains nothing; the TCP listener is closed at once, the
+// endLease takes slot s back. Its sockets stay bound and drain, unless it has no UDP sockets, or the pool is about to end or drains nothing. Nobody can accept on the listener that the owner had; the
 // connections that it accepted are the owner's.
 func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time, why string) {
 	b := &k.slots[s]
-	if listener := b.bound.TCP; listener != nil {
-		_ = listener.Close()
-		b.bound.TCP = nil
-	}
 	t := k.ledger.Timing()
 	drains := b.bound.hasUDP() && t.DrainIdle > 0 && t.DrainMax > 0 && !p.closing
+	if listener := b.bound.TCP; listener != nil {
+		b.bound.TCP = nil
+		if drains { // without it, what a device that connects again and again meets next is a stranger's listener
+			b.bound.TCP, _ = udp.RenewListener(listener) // nil when there is no descriptor for it
+			udp.TurnAway(b.bound.TCP, staleInput)
+		}
+		_ = listener.Close()
+	}
 	if drains {
 		// A reader that the owner forgot must not eat what tells whether the old peer still sends. What came before now was not late.
 		for _, conn := range []*net.UDPConn{b.bound.RTP, b.bound.RTCP} {

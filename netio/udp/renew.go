@@ -20,3 +20,18 @@ func Renew(conn *net.UDPConn) (*net.UDPConn, error) {
 	_ = conn.Close()
 	return fresh.(*net.UDPConn), nil
 }
+
+// RenewListener returns another handle of l's socket, which takes connections in without a break when l is closed: whoever waits on l gets net.ErrClosed. l is left as it was.
+func RenewListener(l *net.TCPListener) (*net.TCPListener, error) {
+	file, err := l.File()
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := net.FileListener(file)
+	// The descriptor is a copy that nothing was written to.
+	_ = file.Close()
+	if err != nil {
+		return nil, err
+	}
+	return fresh.(*net.TCPListener), nil
+}
