@@ -35,6 +35,7 @@ func (l *Ledger) Heard(s Slot, packets int, now time.Time) (over bool) {
 		r.late += uint64(packets)
 		r.heard = at
 		l.requeue(&l.quiet, byQuiet, s)
+		l.requeue(&l.hushed, byHush, s)
 	}
 	return at-r.heard >= l.timing.DrainIdle || at-r.freed >= l.timing.DrainMax
 }
@@ -77,6 +78,7 @@ func (l *Ledger) becomeCooling(s Slot) {
 // leaveDrain takes s out of the lists that only draining slots are in.
 func (l *Ledger) leaveDrain(s Slot) {
 	l.remove(&l.draining, byState, s)
+	l.remove(&l.hushed, byHush, s)
 	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
 		l.part(tenant, s)
 	}

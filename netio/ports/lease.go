@@ -21,6 +21,16 @@ func (l *Ledger) Candidate(now time.Time) (Slot, bool) {
 	return l.staleForeign(at)
 }
 
+// QuietDraining returns the draining slot that has been quiet longest, if that is [QuietEnough]; false when there is none. It is for a caller who has no descriptors left: the slot
+// holds some, and is what a stranger might have under pressure.
+func (l *Ledger) QuietDraining(now time.Time) (Slot, bool) {
+	at := l.clock(now)
+	if s := l.hushed.head; s != None && at-l.slots[s].heard >= QuietEnough {
+		return s, true
+	}
+	return None, false
+}
+
 // NextFree returns how long after now a slot may be a candidate at the earliest, if nothing is released before; false when nothing is draining, cooling or foreign.
 func (l *Ledger) NextFree(now time.Time) (time.Duration, bool) {
 	at := l.clock(now)
@@ -115,6 +125,7 @@ func (l *Ledger) drain(s Slot) {
 	l.setState(s, Draining)
 	l.push(&l.draining, byState, s)
 	l.push(&l.quiet, byQuiet, s)
+	l.push(&l.hushed, byHush, s)
 	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
 		l.join(tenant, s)
 	}

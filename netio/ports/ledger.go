@@ -59,6 +59,7 @@ type Ledger struct {
 	held     list                // slots kept for a tenant, the one whose time is over first first; they count as cooling
 	recheck  list                // suspects to be listened to before a stranger has them; they count as cooling or foreign
 	quiet    list                // draining and cooling slots together, the longest quiet first; without suspects and held ones
+	hushed   list                // draining slots, the longest quiet first
 	foreign  [foreignLevels]list // by back-off level; each the slot that was tried longest ago first
 
 	kept map[Tenant]list // draining slots by tenant
@@ -94,7 +95,7 @@ func NewLedger(opts Options) *Ledger {
 	l := &Ledger{
 		rng: opts.Range, timing: opts.Timing, first: uint16(opts.Range.first()), //nolint:gosec // meaningless when there are no pairs
 		slots: make([]record, pairs), base: opts.Now,
-		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(),
+		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(), hushed: emptyList(),
 		kept: map[Tenant]list{},
 	}
 	for i := range l.foreign {

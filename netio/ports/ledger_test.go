@@ -212,6 +212,33 @@ func TestUnderPressureTheLongestQuietSlotIsUsed(t *testing.T) {
 	require.False(t, ok, "everything else heard a packet just now")
 }
 
+func TestWithoutDescriptorsTheLongestQuietDrainEnds(t *testing.T) {
+	l := newLedger(4)
+	a, b, c := take(t, l, 1, 1, "a", start), take(t, l, 1, 2, "b", start), take(t, l, 1, 3, "c", start)
+	l.Release(c, false, start) // cools: it holds nothing that could be closed
+	l.Release(a, true, start)
+	l.Release(b, true, start.Add(100*time.Millisecond))
+	_, ok := l.QuietDraining(start.Add(999 * time.Millisecond))
+	require.False(t, ok)
+	now := start.Add(1200 * time.Millisecond)
+	s, ok := l.QuietDraining(now)
+	require.True(t, ok)
+	require.Equal(t, a, s)
+	l.Heard(a, 1, now) // it turns out not to be quiet
+	s, ok = l.QuietDraining(now)
+	require.True(t, ok)
+	require.Equal(t, b, s)
+	l.Drained(b, now)
+	_, ok = l.QuietDraining(now)
+	require.False(t, ok, "the other one has just heard a packet")
+	s, ok = l.QuietDraining(now.Add(QuietEnough))
+	require.True(t, ok)
+	require.Equal(t, a, s)
+	l.Lease(a, Holder{Owner: l.owner(2), ID: 1, Tenant: tenant("a")}, now.Add(QuietEnough))
+	_, ok = l.QuietDraining(now.Add(time.Minute))
+	require.False(t, ok)
+}
+
 func TestATenantFindsItsOwnDrainingSlots(t *testing.T) {
 	l := newLedger(4)
 	a, b := take(t, l, 1, 1, "a", start), take(t, l, 1, 2, "a", start)

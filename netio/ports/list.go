@@ -15,6 +15,7 @@ type thread uint8
 const (
 	byState thread = iota // the queue of the slot's state
 	byQuiet               // draining and cooling slots, longest quiet first
+	byHush                // draining slots, longest quiet first
 	byParty               // leased slots of one owner, or draining slots of one tenant
 	threads
 )

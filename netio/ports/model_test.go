@@ -450,6 +450,7 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 	walk(w.l.held, byState, held)
 	walk(w.l.recheck, byState, recheck)
 	walk(w.l.quiet, byQuiet, quiet)
+	walk(w.l.hushed, byHush, counts[Draining])
 	for _, q := range w.l.foreign {
 		walk(q, byState, q.length)
 		foreign += q.length
