@@ -167,6 +167,12 @@ func peerPair(t testing.TB) UDPSockets {
 			_ = first.Close()
 			continue
 		}
+		stream, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil { // somebody's connection has the port, and the test may want to connect from it
+			_, _ = first.Close(), second.Close()
+			continue
+		}
+		_ = stream.Close()
 		_ = first.SetReadBuffer(4 << 20) // as much as the system allows
 		t.Cleanup(func() { _, _ = first.Close(), second.Close() })
 		return UDPSockets{first, second}
