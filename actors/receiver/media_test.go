@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"berth/actors"
 	"berth/actors/actortest"
@@ -229,6 +231,48 @@ func TestAnActiveReceiverConnectsFromItsPortAndAgainAfterARestart(t *testing.T) 
 	err = ask[*Connected](r, r.receivers, &Connect{testKey("a"), "127.0.0.1", closed.Addr().(*net.TCPAddr).AddrPort().Port()}).Err
 	require.ErrorContains(t, err, "connection refused")
 	require.ErrorContains(t, ask[*Connected](r, r.receivers, &Connect{testKey("a"), "", 0}).Err, "no address")
+}
+
+// TestAConnectIsNotSpoiltByTheReceiversOwnAttempt: after a restart the receiver tries by itself, and the platform asks for the same.
+func TestAConnectIsNotSpoiltByTheReceiversOwnAttempt(t *testing.T) {
+	device, target := deafListener(t)
+	defer device.Close()
+	r := newRig(t, 18, func(r *rig) {
+		r.restore = []store.Receiver{{Key: testKey("a"), TCPMode: tcpActive, Host: "127.0.0.1", HostPort: target.Port(), Created: time.Now()}}
+	})
+	r.await("a", "is open", func(s Snapshot) bool { return s.Port != 0 })
+	hears := time.AfterFunc(200*time.Millisecond, func() {
+		for { // ends with the listener
+			conn, err := device.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	})
+	defer hears.Stop()
+	require.NoError(t, ask[*Connected](r, r.receivers, &Connect{testKey("a"), "127.0.0.1", target.Port()}).Err)
+}
+
+// deafListener listens without taking in connections, until somebody accepts. The caller closes it.
+func deafListener(t *testing.T) (net.Listener, netip.AddrPort) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, unix.Listen(fd, 0))
+	file := os.NewFile(uintptr(fd), "listener")
+	l, err := net.FileListener(file)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	target := l.Addr().(*net.TCPAddr).AddrPort()
+	for { // until nobody is let in any more
+		conn, err := net.DialTimeout("tcp4", target.String(), 100*time.Millisecond)
+		if err != nil {
+			return l, target
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
 }
 
 func TestTalkGoesBackToTheDevice(t *testing.T) {

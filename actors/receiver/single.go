@@ -18,6 +18,7 @@ type single struct {
 	in *gb28181.Receiver
 
 	dialling bool
+	overtook bool // the dial under way was ended for the sake of an API call
 	dials    sync.WaitGroup
 	stop     context.CancelFunc // ends a dial under way
 	asker    *actor.PID         // who waits for Connected
@@ -105,6 +106,7 @@ func (a *receiverActor) onConnect(ctx actor.Context, m *Connect) {
 		a.def.Host, a.def.HostPort = m.Host, m.Port
 		a.one.retries = 0
 		if a.one.dialling { // one of our own after a restart: this one counts
+			a.one.overtook = true
 			a.one.stop()
 			return
 		}
@@ -127,11 +129,12 @@ func (a *receiverActor) dial(host string, port uint16) {
 
 func (a *receiverActor) onDialled(ctx actor.Context, m *dialled) {
 	one := a.one
-	one.dialling = false
+	overtaken := one.overtook && m.err != nil
+	one.dialling, one.overtook = false, false
 	if a.ending {
 		return
 	}
-	if m.host != a.def.Host || m.port != a.def.HostPort {
+	if overtaken || m.host != a.def.Host || m.port != a.def.HostPort {
 		a.dial(a.def.Host, a.def.HostPort) // an API call has come in between
 		return
 	}
