@@ -23,8 +23,9 @@ const (
 
 // outlet is where a device's media leaves to its stream: the part of a gb28181.Source that the actor turns.
 type outlet interface {
-	// Attach makes the frames that were kept, and all later ones, go to the writer; tracks[i] is the hub's track for the device's track i, -1 for one that is not kept.
-	Attach(w *hub.Writer, tracks []int)
+	// Attach makes the frames that were kept, and all later ones, go to the writer, unless the device has come to send something else than the offer; tracks[i] is the hub's track for the device's track i, -1
+	// for one that is not kept.
+	Attach(offer []*media.Track, w *hub.Writer, tracks []int)
 	// Detach keeps the frames again until the next Attach.
 	Detach()
 }
@@ -102,7 +103,7 @@ func (f *feed) onAttached(ctx actor.Context, m *stream.Attached) {
 		f.publish(ctx)
 		return
 	}
-	f.outlet.Attach(m.Writer, m.Tracks)
+	f.outlet.Attach(f.tracks, m.Writer, m.Tracks)
 }
 
 // same reports whether two slices are one.

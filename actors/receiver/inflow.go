@@ -70,9 +70,9 @@ func (f *inflow) needed() bool {
 }
 
 // Attach is the feed's outlet.
-func (f *inflow) Attach(w *hub.Writer, tracks []int) {
+func (f *inflow) Attach(offer []*media.Track, w *hub.Writer, tracks []int) {
 	f.writer.Store(w)
-	f.source.Attach(w, tracks)
+	f.source.Answer(offer, w, tracks)
 }
 
 // Detach is the feed's outlet.

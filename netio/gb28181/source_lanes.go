@@ -12,11 +12,12 @@ import (
 type delivery struct {
 	lanes     [maxLanes]*lane
 	assembler *remux.Assembler
-	writer    PacketWriter // nil while nobody is attached
-	numbers   []int        // the writer's track for each of the assembler's; -1 for none
-	now       time.Time    // arrival of the packet in work
-	asleep    bool         // packets are counted and nothing else
-	nextTick  time.Time    // of the assembler, while it waits
+	writer    PacketWriter   // nil while nobody is attached
+	numbers   []int          // the writer's track for each of the assembler's; -1 for none
+	offered   []*media.Track // what Ready was called with last; not written to
+	now       time.Time      // arrival of the packet in work
+	asleep    bool           // packets are counted and nothing else
+	nextTick  time.Time      // of the assembler, while it waits
 	lastFrame time.Time
 	payload   Kind // the kind that was decided last
 }
@@ -39,8 +40,8 @@ func (s *Source) reassemble() {
 
 // ready is called by the assembler.
 func (s *Source) ready(tracks []*media.Track) {
-	s.numbers = nil
-	s.opts.Ready(slices.Clone(tracks))
+	s.numbers, s.offered = nil, slices.Clone(tracks)
+	s.opts.Ready(s.offered)
 }
 
 func (s *Source) write(track int, now time.Time, pkt []byte) {
@@ -63,11 +64,24 @@ func (s *Source) number(track int) int {
 	return s.numbers[track]
 }
 
+// Answer is Attach for the tracks that Ready was called with. It does nothing when Ready has been called again since: what the device sends now is not what these tracks carry.
+func (s *Source) Answer(offer []*media.Track, w PacketWriter, tracks []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(offer) > 0 && len(s.offered) > 0 && &offer[0] == &s.offered[0] {
+		s.attach(w, tracks)
+	}
+}
+
 // Attach makes the frames that were kept, and all later ones, go to a writer: the answer to Options.Ready. tracks[i] is the writer's track for track i of Ready, -1 for one that is not taken.
 // A writer that is attached already is replaced; the new one begins at the next key frame.
 func (s *Source) Attach(w PacketWriter, tracks []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.attach(w, tracks)
+}
+
+func (s *Source) attach(w PacketWriter, tracks []int) {
 	if s.closed || s.assembler == nil {
 		return
 	}

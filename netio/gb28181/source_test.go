@@ -254,6 +254,29 @@ func TestFramesAreKeptUntilTheStreamIsAttached(t *testing.T) {
 	sameUnits(t, c.frames[0][len(c.frames[0])-len(v.frames[0]):], v.frames[0])
 }
 
+func TestAnAnswerThatComesTooLateIsNotTaken(t *testing.T) {
+	c := newCamera(7, false)
+	v := watch(t, SourceOptions{})
+	v.deaf = true
+	v.see(hostAt(1), c.run(10)...)
+	v.wait(4 * time.Second)
+	require.Len(t, v.offered, 1)
+	for i := range 600 { // the same payload type, without a container
+		v.see(hostAt(1), c.elementaryPicture(i%10 == 0)...)
+		v.wait(50 * time.Millisecond)
+	}
+	require.Len(t, v.offered, 2)
+	v.source.Answer(v.offered[0], v, []int{0})
+	v.see(hostAt(1), c.elementaryPicture(true)...) // the viewer has no tracks yet
+	require.Empty(t, v.frames[0])
+	v.deaf = false
+	offer := v.offered[1]
+	v.attach()
+	v.source.Answer(offer, v, []int{0})
+	v.see(hostAt(1), c.elementaryPicture(true)...)
+	require.NotEmpty(t, v.frames[0])
+}
+
 func TestAWriterCanBeReplaced(t *testing.T) {
 	c := newCamera(7, true)
 	v := watch(t, SourceOptions{})
