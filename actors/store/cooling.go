@@ -13,26 +13,32 @@ import (
 // coolingKey is the one key of the cooling bucket.
 const coolingKey = "pairs"
 
-// maxCooling bounds what is kept: every pair there is.
-const maxCooling = 1 << 15
-
 func (s *store) onPutCooling(ctx actor.Context, m *PutCooling) {
-	pairs := slices.Clone(m.Pairs[:min(len(m.Pairs), maxCooling)])
-	o := op{bucketCooling, coolingKey, nil}
-	if len(pairs) > 0 {
-		payload, err := json.Marshal(pairs)
-		if err != nil {
-			s.done(ctx, ctx.Sender(), fmt.Errorf("cooling pairs: %w", err))
-			return
-		}
-		o.payload = payload
+	pairs, payload, err := coolingPayload(m.Pairs)
+	o := op{bucketCooling, coolingKey, payload}
+	if err == nil {
+		o, err = checkedOp(o)
 	}
-	o, err := checkedOp(o)
 	if err != nil {
-		s.done(ctx, ctx.Sender(), err)
+		s.done(ctx, ctx.Sender(), fmt.Errorf("cooling pairs: %w", err))
 		return
 	}
 	s.enqueue(ctx, &change{op: o, apply: func(d *definitions) { d.cooling = pairs }})
+}
+
+// coolingPayload encodes pairs, and returns those that it took: where all are too much for one record, the ones that were in use last, whose peers are the likeliest to still send.
+// The payload is nil when there are none.
+func coolingPayload(all []portpool.Remembered) ([]portpool.Remembered, []byte, error) {
+	pairs := slices.Clone(all)
+	slices.SortStableFunc(pairs, func(a, b portpool.Remembered) int { return b.Ended.Compare(a.Ended) })
+	for len(pairs) > 0 {
+		payload, err := json.Marshal(pairs)
+		if err != nil || len(payload) <= maxPayloadBytes {
+			return pairs, payload, err
+		}
+		pairs = pairs[:min(len(pairs)-1, len(pairs)*maxPayloadBytes/len(payload))]
+	}
+	return nil, nil, nil
 }
 
 // cooling decodes the pairs that were kept; none when they are of another version, since what they are worth is over in a minute.

@@ -26,6 +26,23 @@ func TestCoolingPairsAreReadAgain(t *testing.T) {
 	require.Empty(t, ask[*Cooling](start(t, dir), &GetCooling{}).Pairs)
 }
 
+func TestOfTooManyCoolingPairsTheLastOnesAreKept(t *testing.T) {
+	key := media.StreamKey{VHost: media.DefaultVHost, App: "rtp", Stream: "34020000001320000001"}
+	began := time.Unix(1700000000, 0).UTC()
+	all := make([]portpool.Remembered, 20_000)
+	for i := range all {
+		all[i] = portpool.Remembered{Port: uint16(2 * i), Stream: key, Purpose: portpool.PurposeRTPReceive, Ended: began.Add(time.Duration(i) * time.Millisecond)}
+	}
+	f := start(t, t.TempDir())
+	require.NoError(t, ask[*Done](f, &PutCooling{all}).Err)
+	kept := ask[*Cooling](f, &GetCooling{}).Pairs
+	require.Greater(t, len(kept), 4000)
+	require.Less(t, len(kept), len(all))
+	for i, pair := range kept {
+		require.Equal(t, all[len(all)-1-i], pair)
+	}
+}
+
 func TestCoolingPairsOfAnotherVersionAreNoReasonToStop(t *testing.T) {
 	c := newContents()
 	c[bucketCooling][coolingKey] = []byte(`{"not":"a list"}`)
