@@ -31,7 +31,7 @@ func generalKeys() []Key {
 		spec[time.Duration]{
 			name: "general.mergeWriteMS", class: New, codec: ticks(0, 1000, time.Millisecond), def: 35 * time.Millisecond,
 			doc: "How long sound may wait to leave in one write with the next picture; pictures never wait. 0 sends it at once, " +
-				"which can double what a viewer costs. ZLMediaKit's default is 0.",
+				"which can double what a viewer costs. Where an even source stops, its last sound may wait for 100 ms. ZLMediaKit's default is 0.",
 			field: func(c *Config) *time.Duration { return &c.General.MergeWrite },
 		}.key(),
 		spec[netip.Addr]{
