@@ -309,7 +309,7 @@ func (s *stream) verify(p []byte) {
 	case c == media.CodecUnknown:
 	case s.undecided():
 		s.setCodec(c)
-	case !s.video.first:
+	case !s.video.first && !s.video.content: // where units begin anywhere, sequence parameter sets tell
 	case c == s.codec:
 		s.doubts = 0
 	case s.sure && s.doubts == 0:
