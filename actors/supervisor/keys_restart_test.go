@@ -55,7 +55,11 @@ func restartKeys(r *keyRig) map[string]restartRow {
 		"rtp_proxy.port":       {to: strconv.Itoa(ports[4]), inForce: listens(ports[4])},
 		"http.keepAliveSecond": {to: "1", late: true, inForce: idleEnds},
 		"limits.http_header_bytes": {to: `"1KiB"`, inForce: func(r *keyRig) bool {
-			status, _, _ := r.get("/healthz", "X-Long", strings.Repeat("x", 10_000))
+			var status int
+			r.eventually("the connections of other rows have gone", func() bool {
+				status, _, _ = r.get("/healthz", "X-Long", strings.Repeat("x", 10_000))
+				return status != http.StatusServiceUnavailable
+			})
 			return status == http.StatusRequestHeaderFieldsTooLarge
 		}},
 		"limits.http_header_timeout": {to: `"100ms"`, late: true, inForce: slowHeaderEnds},
