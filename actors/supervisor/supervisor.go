@@ -257,6 +257,10 @@ func (a *supervisorActor) onEngineUp(ctx actor.Context, m *engineUp) {
 	}
 	a.log.Info().Uint64("generation", a.generation).Dur("duration", result.Duration).Int("restored", result.Restored).Int("failed", result.Failed).
 		Stringer("port_range", a.plan.config.RTPProxy.PortRange).Msg("engine running")
+	if former != nil && a.api != nil {
+		// The front hears it from reload too, but perhaps only after it listens elsewhere: who connects there must meet the new limits.
+		ctx.Request(a.api, &actors.ConfigChanged{Config: a.plan.config})
+	}
 	switch {
 	case a.api == nil:
 		a.spawnAPI(ctx)
