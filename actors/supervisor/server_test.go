@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -299,11 +300,19 @@ func (s *server) audit(leased int) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 1000 {
+		port := 3000 + (os.Getpid()*53+int(portsGiven.Add(1)))%7000
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
 }
+
+// portsGiven keeps freePort from giving a port twice. It stays below the ephemeral ports, which anybody's connection may have when the server opens it.
+var portsGiven atomic.Int32
 
 // freeRange finds a range of pairs below the ephemeral ports that nobody holds now. The start depends on the process, so that test binaries that run side by side do not meet.
 func freeRange(t *testing.T, pairs int) int {
