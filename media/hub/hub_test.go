@@ -52,7 +52,7 @@ type testSource struct {
 }
 
 func rtpPacket(pt uint8, marker bool, seq uint16, ts, ssrc uint32, payload []byte) []byte {
-	b := make([]byte, rtpHeaderSize, rtpHeaderSize+len(payload))
+	b := make([]byte, media.RTPHeaderSize, media.RTPHeaderSize+len(payload))
 	b[0], b[1] = 0x80, pt
 	if marker {
 		b[1] |= 0x80
@@ -97,7 +97,7 @@ func unpack(t testing.TB, c *Chunk) []got {
 		if g.rtcp {
 			g.ssrc, g.payload = binary.BigEndian.Uint32(pkt[4:]), pkt
 		} else {
-			g.marker, g.seq, g.ts, g.ssrc, g.payload = pkt[1]&0x80 != 0, binary.BigEndian.Uint16(pkt[2:]), binary.BigEndian.Uint32(pkt[4:]), binary.BigEndian.Uint32(pkt[8:]), pkt[rtpHeaderSize:]
+			g.marker, g.seq, g.ts, g.ssrc, g.payload = pkt[1]&0x80 != 0, binary.BigEndian.Uint16(pkt[2:]), binary.BigEndian.Uint32(pkt[4:]), binary.BigEndian.Uint32(pkt[8:]), pkt[media.RTPHeaderSize:]
 		}
 		out = append(out, g)
 		rest = rest[HeaderSize+size:]
@@ -629,7 +629,7 @@ func TestBadPackets(t *testing.T) {
 	require.NoError(t, a.video.w.WriteRTP(0, epoch, with))
 	require.EqualValues(t, 1, a.TrackStats(0).KeyFrames)
 
-	huge := rtpPacket(96, true, 2, 1, 1, make([]byte, maxPacket-rtpHeaderSize))
+	huge := rtpPacket(96, true, 2, 1, 1, make([]byte, maxPacket-media.RTPHeaderSize))
 	require.NoError(t, a.video.w.WriteRTP(0, epoch, huge), "the largest that fits")
 	require.EqualValues(t, 2, a.Stats().Chunks)
 }

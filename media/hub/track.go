@@ -149,25 +149,25 @@ const (
 )
 
 // admit judges a packet by SSRC, sequence number and timestamp.
-func (t *track) admit(now time.Time, h *header) verdict {
+func (t *track) admit(now time.Time, h *media.RTP) verdict {
 	s := &t.source
 	switch {
 	case !s.known:
-		s.known, s.ssrc = true, h.ssrc
-		s.seq.Packet(now, h.seq, h.timestamp)
+		s.known, s.ssrc = true, h.SSRC
+		s.seq.Packet(now, h.Seq, h.Timestamp)
 		return takeAnew
-	case h.ssrc != s.ssrc:
+	case h.SSRC != s.ssrc:
 		return t.admitOther(now, h)
 	}
 	s.other = false
-	_, v := s.seq.Packet(now, h.seq, h.timestamp)
+	_, v := s.seq.Packet(now, h.Seq, h.Timestamp)
 	switch v {
 	case rtpseq.Late, rtpseq.Duplicate, rtpseq.Suspect:
 		return drop
 	case rtpseq.Restarted:
 		return takeAnew
 	}
-	moved := t.clock.Duration(media.TimestampDiff(h.timestamp, s.lastTS))
+	moved := t.clock.Duration(media.TimestampDiff(h.Timestamp, s.lastTS))
 	if off := moved - now.Sub(s.lastAt); t.clock != 0 && (moved > timeStep || moved < -timeStep) && (off > timeStep || off < -timeStep) {
 		return takeJumps
 	}
@@ -175,25 +175,25 @@ func (t *track) admit(now time.Time, h *header) verdict {
 }
 
 // admitOther lets another SSRC take over when two of its packets follow each other, or when the present one is silent.
-func (t *track) admitOther(now time.Time, h *header) verdict {
+func (t *track) admitOther(now time.Time, h *media.RTP) verdict {
 	s := &t.source
-	follows := s.other && s.otherSSRC == h.ssrc && h.seq == s.otherSeq+1
+	follows := s.other && s.otherSSRC == h.SSRC && h.Seq == s.otherSeq+1
 	if !follows && now.Sub(s.lastAt) < switchPatience {
-		s.other, s.otherSSRC, s.otherSeq = true, h.ssrc, h.seq
+		s.other, s.otherSSRC, s.otherSeq = true, h.SSRC, h.Seq
 		return drop
 	}
 	t.foldLoss()
-	s.other, s.ssrc, s.reported, s.pending = false, h.ssrc, time.Time{}, nil
+	s.other, s.ssrc, s.reported, s.pending = false, h.SSRC, time.Time{}, nil
 	s.seq = rtpseq.Receiver{ClockRate: t.clock}
-	s.seq.Packet(now, h.seq, h.timestamp)
+	s.seq.Packet(now, h.Seq, h.Timestamp)
 	return takeAnew
 }
 
 // anchor makes the source's numbers continue what viewers have seen. seqToo is false when only timestamps jumped.
-func (t *track) anchor(now time.Time, h *header, seqToo bool) {
+func (t *track) anchor(now time.Time, h *media.RTP, seqToo bool) {
 	s := &t.source
 	if seqToo {
-		s.seqOffset = t.lastSeq + 1 - h.seq
+		s.seqOffset = t.lastSeq + 1 - h.Seq
 	}
 	want := t.lastTS
 	switch {
@@ -205,7 +205,7 @@ func (t *track) anchor(now time.Time, h *header, seqToo bool) {
 	default:
 		t.time.anchor(want, now)
 	}
-	s.tsOffset, s.shift = want-h.timestamp, 0
+	s.tsOffset, s.shift = want-h.Timestamp, 0
 }
 
 // due says whether the present access unit, which has no key frame, is to count as a beginning because the stream has none to offer: some encoders refresh

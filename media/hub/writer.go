@@ -17,7 +17,7 @@ func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
 	if track < 0 || track >= len(h.state) {
 		return fmt.Errorf("track %d: %w", track, ErrTrack)
 	}
-	hdr, ok := parseRTP(pkt)
+	hdr, ok := media.ParseRTP(pkt)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.writer != w {
@@ -25,11 +25,11 @@ func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
 	}
 	t := h.state[track]
 	t.stats.hear(now, len(pkt))
-	if !ok {
+	if !ok || len(pkt) > maxPacket {
 		t.stats.dropped++
 		return ErrPacket
 	}
-	if hdr.payloadType != t.source.pt {
+	if hdr.PayloadType != t.source.pt {
 		t.stats.dropped++
 		return ErrPayloadType
 	}
@@ -51,7 +51,7 @@ func (w *Writer) WriteRTP(track int, now time.Time, pkt []byte) error {
 }
 
 // begin continues the stream with a source's first packet.
-func (h *Hub) begin(t *track, now time.Time, hdr *header) {
+func (h *Hub) begin(t *track, now time.Time, hdr *media.RTP) {
 	if t.started {
 		h.restarts++
 		if t.video {
@@ -63,20 +63,20 @@ func (h *Hub) begin(t *track, now time.Time, hdr *header) {
 		}
 	}
 	t.anchor(now, hdr, true)
-	if p := t.source.pending; p != nil && t.source.pendingOf == hdr.ssrc {
+	if p := t.source.pending; p != nil && t.source.pendingOf == hdr.SSRC {
 		t.source.pending = nil
 		h.learn(t, *p)
 	}
 }
 
 // write adds an admitted packet to the chunk in work and publishes what is complete.
-func (h *Hub) write(t *track, now time.Time, hdr *header, pkt []byte) {
-	if t.source.shift != 0 && hdr.timestamp != t.source.lastTS {
+func (h *Hub) write(t *track, now time.Time, hdr *media.RTP, pkt []byte) {
+	if t.source.shift != 0 && hdr.Timestamp != t.source.lastTS {
 		t.source.tsOffset, t.source.shift = t.source.tsOffset+t.source.shift, 0
 	}
-	seq, ts := hdr.seq+t.source.seqOffset, hdr.timestamp+t.source.tsOffset
+	seq, ts := hdr.Seq+t.source.seqOffset, hdr.Timestamp+t.source.tsOffset
 	newTime := !t.started || ts != t.lastTS
-	t.source.lastTS, t.source.lastAt = hdr.timestamp, now
+	t.source.lastTS, t.source.lastAt = hdr.Timestamp, now
 	if !t.started || media.TimestampDiff(ts, t.lastTS) > 0 {
 		t.lastTS = ts
 	}
@@ -92,7 +92,7 @@ func (h *Hub) write(t *track, now time.Time, hdr *header, pkt []byte) {
 	}
 	rewrite(h.append(t, now, pkt), t.pt, seq, ts, t.ssrc)
 	t.sentPackets++
-	t.sentOctets += uint64(len(hdr.payload))
+	t.sentOctets += uint64(len(hdr.Payload))
 	if t.video {
 		h.writeVideo(t, now, hdr)
 	} else {
@@ -129,11 +129,11 @@ func (h *Hub) openUnit(t *track, ts uint32) {
 }
 
 // writeVideo follows the access unit that the packet just added belongs to.
-func (h *Hub) writeVideo(t *track, now time.Time, hdr *header) {
+func (h *Hub) writeVideo(t *track, now time.Time, hdr *media.RTP) {
 	u := &t.unit
 	c := content{picture: true, key: !u.picture}
 	if t.scan != nil {
-		c = t.scan(hdr.payload)
+		c = t.scan(hdr.Payload)
 	}
 	if c.picture && !u.picture {
 		t.stats.frame(now)
@@ -154,7 +154,7 @@ func (h *Hub) writeVideo(t *track, now time.Time, hdr *header) {
 		h.build.picture = true
 	}
 	h.report(t, now)
-	if hdr.marker && u.picture {
+	if hdr.Marker && u.picture {
 		u.open = false
 		h.cadence.whole = min(h.cadence.whole+1, trusted)
 		h.publish(0)

@@ -1,7 +1,6 @@
 package remux
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -154,14 +153,13 @@ func (d *Depacketizer) Stats() DepacketizerStats { return d.stats }
 
 // Write takes the next whole RTP packet. pkt may be reused after the return.
 func (d *Depacketizer) Write(pkt []byte) {
-	payload, ok := payloadOf(pkt)
+	h, ok := media.ParseRTP(pkt)
 	if !ok {
 		d.stats.Invalid++
 		return
 	}
-	seq, ts := binary.BigEndian.Uint16(pkt[2:]), binary.BigEndian.Uint32(pkt[4:])
 	if d.started {
-		switch ahead := int16(seq - d.seq); {
+		switch ahead := int16(h.Seq - d.seq); {
 		case ahead == 1:
 		case ahead <= 0 && ahead > -100: // further back the source has begun anew
 			d.stats.Late++
@@ -174,10 +172,10 @@ func (d *Depacketizer) Write(pkt []byte) {
 		}
 	}
 	d.stats.Packets++
-	d.started, d.seq = true, seq
-	d.advance(ts)
-	if len(payload) > 0 {
-		d.read(d, payload, pkt[1]&0x80 != 0)
+	d.started, d.seq = true, h.Seq
+	d.advance(h.Timestamp)
+	if len(h.Payload) > 0 {
+		d.read(d, h.Payload, h.Marker)
 	}
 }
 
@@ -229,33 +227,4 @@ func (d *Depacketizer) emit(pts, dts media.Ticks, key bool, payload []byte) {
 	d.stats.Frames++
 	d.frame = media.Frame{Codec: d.codec, PTS: pts, DTS: dts, Key: key, Config: d.conf, Payload: payload}
 	d.opts.Emit(&d.frame)
-}
-
-// payloadOf checks that every length in an RTP packet is true (RFC 3550 section 5.1) and returns the payload without padding.
-func payloadOf(pkt []byte) (payload []byte, ok bool) {
-	if len(pkt) < rtpHeader || pkt[0]>>6 != 2 {
-		return nil, false
-	}
-	at := rtpHeader + 4*int(pkt[0]&0x0f)
-	if pkt[0]&0x10 != 0 {
-		if len(pkt) < at+4 {
-			return nil, false
-		}
-		at += 4 + 4*int(binary.BigEndian.Uint16(pkt[at+2:]))
-	}
-	if len(pkt) < at {
-		return nil, false
-	}
-	payload = pkt[at:]
-	if pkt[0]&0x20 == 0 {
-		return payload, true
-	}
-	if len(payload) == 0 {
-		return nil, false
-	}
-	padding := int(payload[len(payload)-1])
-	if padding == 0 || padding > len(payload) {
-		return nil, false
-	}
-	return payload[:len(payload)-padding], true
 }

@@ -163,7 +163,7 @@ func FuzzAssembler(f *testing.F) {
 			}
 		}
 		o.Write = func(track int, _ time.Time, pkt []byte) {
-			if _, ok := payloadOf(pkt); !ok || track < 0 || track >= tracks {
+			if _, ok := media.ParseRTP(pkt); !ok || track < 0 || track >= tracks {
 				t.Fatalf("track %d of %d: % x", track, tracks, pkt)
 			}
 		}

@@ -62,12 +62,12 @@ type programCarrier struct {
 }
 
 func (c *programCarrier) packet(v *rtpView) {
-	payload := v.payload
+	payload := v.Payload
 	if c.ehome != nil {
 		payload = c.ehome.Unwrap(payload)
 	}
 	c.demuxer.Write(payload)
-	if v.marker {
+	if v.Marker {
 		c.demuxer.Mark()
 	}
 	if n := c.demuxer.Version(); n != c.version {
@@ -105,8 +105,8 @@ type transportCarrier struct {
 }
 
 func (c *transportCarrier) packet(v *rtpView) {
-	c.demuxer.Write(v.payload)
-	if v.marker {
+	c.demuxer.Write(v.Payload)
+	if v.Marker {
 		c.demuxer.Mark()
 	}
 	if n := c.demuxer.Version(); n != c.version {

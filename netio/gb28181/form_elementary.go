@@ -89,21 +89,8 @@ func (e *elementary) publish() {
 
 // payloadOf returns what an RTP packet carries. The hub has checked all lengths.
 func payloadOf(pkt []byte) []byte {
-	if len(pkt) < rtpHeaderBytes {
-		return nil
-	}
-	at := rtpHeaderBytes + 4*int(pkt[0]&0x0f)
-	if pkt[0]&0x10 != 0 && len(pkt) >= at+4 {
-		at += 4 + 4*int(binary.BigEndian.Uint16(pkt[at+2:]))
-	}
-	end := len(pkt)
-	if pkt[0]&0x20 != 0 {
-		end -= int(pkt[end-1])
-	}
-	if at >= end {
-		return nil
-	}
-	return pkt[at:end]
+	h, _ := media.ParseRTP(pkt)
+	return h.Payload
 }
 
 func hasMarker(pkt []byte) bool { return pkt[1]&0x80 != 0 }

@@ -3,6 +3,8 @@ package gb28181
 import (
 	"encoding/binary"
 	"slices"
+
+	"berth/media"
 )
 
 // Framing is how RTP packets follow each other on a TCP connection.
@@ -47,8 +49,8 @@ func (k Framing) AppendHeader(dst []byte, size int, rtcp bool) []byte {
 }
 
 const (
-	rtpHeaderSize  = 12 // fixed RTP header (RFC 3550 section 5.1)
-	rtcpHeaderSize = 8  // the shortest RTCP packet: header and SSRC
+	rtpHeaderSize  = media.RTPHeaderSize
+	rtcpHeaderSize = 8 // the shortest RTCP packet: header and SSRC
 	maxPacket      = 1<<16 - 1
 
 	rememberedSources = 8       // SSRCs that are recognised again; more than one device's sound and picture need

@@ -32,7 +32,7 @@ type lane struct {
 
 // take gives a packet to the carrier, once it is known which.
 func (l *lane) take(v *rtpView) {
-	kind, known := l.prober.Look(v.payloadType, v.payload)
+	kind, known := l.prober.Look(v.PayloadType, v.Payload)
 	switch {
 	case !known:
 		l.source.stats.Invalid += uint64(l.held.add(v.whole))

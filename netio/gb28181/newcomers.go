@@ -42,8 +42,8 @@ func newNewcomers() newcomers {
 
 // prove takes a packet of an unknown source, and returns the one before it when the two belong together.
 func (n *newcomers) prove(from netip.AddrPort, v *rtpView) (first []byte, proven bool) {
-	key := newcomerKey{from, v.ssrc}
-	mark := packetMark{from, v.ssrc, v.seq}
+	key := newcomerKey{from, v.SSRC}
+	mark := packetMark{from, v.SSRC, v.Seq}
 	c := n.byMark[key]
 	switch {
 	case c != nil && mark.follows(c.mark):

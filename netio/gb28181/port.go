@@ -188,11 +188,11 @@ func (p *Port) greet(now time.Time, from netip.AddrPort, pkt []byte, tcp bool) *
 		return nil
 	}
 	p.mu.Lock()
-	if s := p.bySSRC[v.ssrc]; s != nil { // another goroutine was faster
+	if s := p.bySSRC[v.SSRC]; s != nil { // another goroutine was faster
 		p.mu.Unlock()
 		return s
 	}
-	if p.newcomers.isRefused(now, v.ssrc) {
+	if p.newcomers.isRefused(now, v.SSRC) {
 		p.mu.Unlock()
 		p.refused.Add(1)
 		return nil
@@ -203,14 +203,14 @@ func (p *Port) greet(now time.Time, from netip.AddrPort, pkt []byte, tcp bool) *
 		p.unknown.Add(1)
 		return nil
 	}
-	s := p.opts.NewSource(v.ssrc, from, tcp)
+	s := p.opts.NewSource(v.SSRC, from, tcp)
 	if s == nil {
-		p.newcomers.refuse(now, v.ssrc)
+		p.newcomers.refuse(now, v.SSRC)
 		p.mu.Unlock()
 		p.refused.Add(1)
 		return nil
 	}
-	p.bySSRC[v.ssrc], p.ssrcs[s] = s, v.ssrc
+	p.bySSRC[v.SSRC], p.ssrcs[s] = s, v.SSRC
 	if !p.keeping {
 		p.keeping = p.loop.start(p.keep, func() {})
 	}

@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	rtpHeaderBytes = 12
 	// frameBytes is the length of the frame before an RTP packet on TCP (RFC 4571 section 2).
 	frameBytes = 2
 
@@ -26,7 +25,7 @@ var (
 
 // batch is a run of RTP packets of one sender that leave in one system call. It is used again and belongs to one goroutine at a time.
 type batch struct {
-	heads    [batchPackets][frameBytes + rtpHeaderBytes]byte // the frame, used by TCP only, and the RTP header
+	heads    [batchPackets][frameBytes + rtpHeaderSize]byte // the frame, used by TCP only, and the RTP header
 	payloads [batchPackets][]byte
 	count    int
 	bytes    int // RTP headers and payloads
@@ -60,7 +59,7 @@ func (b *batch) full() bool { return b.count == batchPackets }
 // add appends a packet with the header of RFC 3550 section 5.1. The batch must not be full.
 func (b *batch) add(p packet, payloadType uint8, seq uint16, timestamp, ssrc uint32) {
 	h := &b.heads[b.count]
-	size := rtpHeaderBytes + len(p.payload)
+	size := rtpHeaderSize + len(p.payload)
 	binary.BigEndian.PutUint16(h[:], uint16(size))
 	h[2], h[3] = 0x80, payloadType&0x7f
 	if p.marker {
@@ -76,7 +75,7 @@ func (b *batch) add(p packet, payloadType uint8, seq uint16, timestamp, ssrc uin
 }
 
 // size returns the length of a packet.
-func (b *batch) size(i int) int { return rtpHeaderBytes + len(b.payloads[i]) }
+func (b *batch) size(i int) int { return rtpHeaderSize + len(b.payloads[i]) }
 
 // header returns the RTP header of a packet.
 func (b *batch) header(i int) []byte { return b.heads[i][frameBytes:] }

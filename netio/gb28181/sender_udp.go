@@ -137,7 +137,7 @@ func (o *udpOutlet) write(b *batch) error {
 			for i := first; i < first+n; i++ {
 				bytes += b.size(i)
 			}
-			s.sent(n, bytes, bytes-n*rtpHeaderBytes)
+			s.sent(n, bytes, bytes-n*rtpHeaderSize)
 			o.pace.spend(bytes)
 			first += n
 		}

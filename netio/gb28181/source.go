@@ -147,7 +147,7 @@ func (s *Source) push(now time.Time, from netip.AddrPort, pkt []byte, tcp bool) 
 // admit asks the lock, and reports whether the packet is the device's.
 func (s *Source) admit(now time.Time, from netip.AddrPort, v *rtpView, tcp bool) bool {
 	began, was := s.lock.held || s.peer.IsValid(), s.lock.from
-	switch verdict := s.lock.judge(now, packetMark{from, v.ssrc, v.seq}); verdict {
+	switch verdict := s.lock.judge(now, packetMark{from, v.SSRC, v.Seq}); verdict {
 	case fromOthers:
 		s.stats.Strangers++
 		return false
@@ -163,7 +163,7 @@ func (s *Source) admit(now time.Time, from netip.AddrPort, v *rtpView, tcp bool)
 			s.stats.Relocks++
 		}
 		s.lockOn(from, tcp)
-		if first, ok := viewRTP(s.suspect); ok && verdict == locked && first.ssrc == v.ssrc && first.seq != v.seq {
+		if first, ok := viewRTP(s.suspect); ok && verdict == locked && first.SSRC == v.SSRC && first.Seq != v.Seq {
 			s.unrefuse(from, was.addr)
 			s.take(now, &first)
 		}
@@ -196,11 +196,11 @@ func (s *Source) take(now time.Time, v *rtpView) {
 	s.last.Store(now.UnixNano())
 	s.stats.Packets++
 	s.stats.Bytes += uint64(len(v.whole))
-	if s.stats.SSRC != v.ssrc || s.stats.Packets == 1 {
-		s.stats.SSRC = v.ssrc
+	if s.stats.SSRC != v.SSRC || s.stats.Packets == 1 {
+		s.stats.SSRC = v.SSRC
 		s.received = rtpseq.Receiver{ClockRate: s.received.ClockRate}
 	}
-	s.received.Packet(now, v.seq, v.timestamp)
+	s.received.Packet(now, v.Seq, v.Timestamp)
 	s.reports.heard(now, s.opts.ReportInterval)
 	if s.tcp {
 		s.emit(now, v.whole)

@@ -137,13 +137,13 @@ func (s *Source) carry(now time.Time, v *rtpView) {
 		s.lastFrame = now
 		return
 	}
-	if len(v.payload) == 0 {
+	if len(v.Payload) == 0 {
 		return
 	}
 	if s.assembler == nil {
 		s.reassemble()
 	}
-	l := s.lane(now, v.payloadType)
+	l := s.lane(now, v.PayloadType)
 	if l == nil {
 		s.stats.Invalid++
 		return

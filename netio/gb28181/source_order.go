@@ -21,12 +21,12 @@ const (
 func (s *Source) emit(now time.Time, pkt []byte) {
 	o, v := &s.order, &s.view
 	*v, _ = viewRTP(pkt) // was checked when it came
-	switch ahead := v.seq - o.next; {
-	case !o.begun || o.ssrc != v.ssrc:
+	switch ahead := v.Seq - o.next; {
+	case !o.begun || o.ssrc != v.SSRC:
 		if o.begun {
 			s.stats.Restarts++
 		}
-		*o = packetOrder{begun: true, ssrc: v.ssrc}
+		*o = packetOrder{begun: true, ssrc: v.SSRC}
 		s.restart(now)
 	case ahead == 0:
 		o.run = min(o.run+1, orderlyRun)
@@ -41,7 +41,7 @@ func (s *Source) emit(now time.Time, pkt []byte) {
 		}
 		s.hole(now)
 	}
-	o.next = v.seq + 1
+	o.next = v.Seq + 1
 	s.carry(now, v)
-	v.payload, v.whole = nil, nil
+	v.Payload, v.whole = nil, nil
 }
