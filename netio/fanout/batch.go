@@ -1,21 +1,9 @@
 package fanout
 
-import "errors"
+import "berth/netio/udp"
 
-// Faults of a batch that the sink handles itself.
-var (
-	errFull     = errors.New("the socket's buffer is full")
-	errSegments = errors.New("the kernel cannot segment packets on this way")
-)
-
-const (
-	batchMessages = 64
-	batchPackets  = 256
-	// maxSegments is UDP_MAX_SEGMENTS of the oldest kernels that have it.
-	maxSegments = 64
-	// maxMessage keeps a segmented message within the length field of the IP packet that it is made from.
-	maxMessage = 65000
-)
+// batchPackets is how many packets leave at once.
+const batchPackets = 256
 
 // message is one datagram, or several of one size (the last may be smaller) that the kernel makes of one buffer list.
 type message struct {
@@ -31,17 +19,13 @@ type batch struct {
 	socket   *udpSocket
 	packets  [batchPackets][]byte
 	count    int
-	messages [batchMessages]message
+	messages [udp.MaxMessages]message
 	length   int // messages
-	to       *address
-	sys      batchSys
+	to       *udp.Destination
+	wire     *udp.Messages
 }
 
-func newBatch() *batch {
-	b := &batch{}
-	b.sys.init(b)
-	return b
-}
+func newBatch() *batch { return &batch{wire: udp.NewMessages(batchPackets)} }
 
 func (b *batch) reset() {
 	clear(b.packets[:b.count])
@@ -52,7 +36,7 @@ func (b *batch) reset() {
 func (b *batch) empty() bool { return b.length == 0 }
 
 // add puts a packet in, after which the sink is at the place after; false: it does not fit, or goes through another socket.
-func (b *batch) add(socket *udpSocket, to *address, pkt []byte, after place) bool {
+func (b *batch) add(socket *udpSocket, to *udp.Destination, pkt []byte, after place) bool {
 	if b.count == len(b.packets) || b.socket != nil && (b.socket != socket || b.to != to) {
 		return false
 	}
@@ -80,5 +64,22 @@ func (b *batch) extend(pkt []byte) bool {
 		return false
 	}
 	m := &b.messages[b.length-1]
-	return !m.closed && m.count < maxSegments && len(pkt) <= m.segment && m.size+len(pkt) <= maxMessage
+	return !m.closed && m.count < udp.MaxSegments && len(pkt) <= m.segment && m.size+len(pkt) <= udp.MaxMessageBytes
+}
+
+// send sends the messages in order. sent is how many left, size their bytes; err is about the one after them.
+func (b *batch) send() (sent, size int, err error) {
+	defer b.wire.Reset()
+	for _, m := range b.messages[:b.length] {
+		segment := 0
+		if m.count > 1 {
+			segment = m.segment
+		}
+		b.wire.Add(segment, b.packets[m.first:m.first+m.count]...)
+	}
+	sent, err = b.wire.Send(b.socket.out, b.to)
+	for _, m := range b.messages[:sent] {
+		size += m.size
+	}
+	return sent, size, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"berth/media/hub"
+	"berth/netio/udp"
 )
 
 // UDPPair is a stream's shared pair of sockets of one track. Its owner closes the sockets after all sinks that use it have been closed.
@@ -42,7 +43,7 @@ type UDPSink struct {
 	work    [aheadChunks]*hub.Chunk // in work, in order
 	count   int                     // of these
 	at      place                   // of the next packet
-	pace    pace
+	pace    udp.Pace
 	failing time.Time // since when nothing could be sent
 
 	// guarded by the player's lock
@@ -55,7 +56,13 @@ type place struct{ channel, chunk, packet int }
 // route is the way of one canonical channel.
 type route struct {
 	socket *udpSocket // nil: not wanted
-	to     address
+	to     udp.Destination
+}
+
+// udpSocket is a sink's view of a shared socket.
+type udpSocket struct {
+	out *udp.Outlet
+	gso bool // the kernel cuts messages; owned by the sink's turn
 }
 
 // NewUDPSink makes a sink; tracks is indexed by hub track. A destination that the pair's sockets cannot reach (another address family, port 0) is not
@@ -63,7 +70,7 @@ type route struct {
 func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
 	s := &UDPSink{routes: make([]route, 2*len(tracks))}
 	s.init(p, opts)
-	s.pace.burst, s.pace.least = float64(p.opts.UDPBurst), float64(p.opts.UDPRate)
+	s.pace.Burst, s.pace.Least = float64(p.opts.UDPBurst), float64(p.opts.UDPRate)
 	for i, t := range tracks {
 		if t.Pair != nil {
 			s.route(2*i, t.Pair.RTP, t.RTP)
@@ -80,15 +87,15 @@ func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
 	if conn == nil || !to.IsValid() {
 		return
 	}
-	socket, err := newUDPSocket(conn, !s.pool.opts.DisableGSO)
+	out, err := udp.NewOutlet(conn)
 	if err == nil {
-		s.routes[channel].to, err = socket.address(to)
+		s.routes[channel].to, err = out.Destination(to)
 	}
 	if err != nil {
 		s.errs.Add(1)
 		return
 	}
-	s.routes[channel].socket = socket
+	s.routes[channel].socket = &udpSocket{out: out, gso: out.Segments() && !s.pool.opts.DisableGSO}
 }
 
 // Play sends what r returns. The sink owns r until Pause or Close has returned. The error is ErrPlaying or ErrClosed.
@@ -133,12 +140,12 @@ func (s *UDPSink) run() {
 		}
 		for s.at.channel < len(s.routes) && s.count > 0 {
 			now := time.Now()
-			if wait := s.pace.wait(now); wait > 0 {
+			if wait := s.pace.Wait(now); wait > 0 {
 				s.park(wait)
 				return
 			}
-			if err := s.send(b, now); err != nil && !errors.Is(err, errSegments) {
-				if errors.Is(err, errFull) {
+			if err := s.send(b, now); err != nil && !errors.Is(err, udp.ErrSegments) {
+				if errors.Is(err, udp.ErrFull) {
 					s.park(retryAfter)
 				} else {
 					s.fail(s, err)
@@ -200,7 +207,7 @@ func (s *UDPSink) takeChunks() hub.State {
 			return state
 		}
 		s.work[s.count] = c
-		s.pace.learn(c)
+		s.pace.Learn(c.Arrived, len(c.Data))
 		bytes += len(c.Data)
 	}
 	return hub.StateReady
@@ -219,7 +226,7 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 		s.failing = time.Time{}
 		s.writes.Add(1)
 		s.bytes.Add(uint64(size))
-		s.pace.spend(size)
+		s.pace.Spend(size)
 		s.at = b.messages[sent-1].after
 	}
 	switch {
@@ -227,14 +234,14 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 		s.at = next
 	case errors.Is(err, net.ErrClosed):
 		return err
-	case errors.Is(err, errSegments):
+	case errors.Is(err, udp.ErrSegments):
 		b.socket.gso = false // this viewer's way does not take them; sockets are described per sink
 	case s.failing.IsZero():
 		s.failing = now
 	case now.Sub(s.failing) >= s.opts.WriteTimeout:
 		return fmt.Errorf("%w: %w", ErrWriteTimeout, err)
 	}
-	if err == nil || errors.Is(err, errSegments) || errors.Is(err, errFull) {
+	if err == nil || errors.Is(err, udp.ErrSegments) || errors.Is(err, udp.ErrFull) {
 		return err
 	}
 	s.errs.Add(1)
@@ -262,7 +269,7 @@ func (s *UDPSink) fill(b *batch) (next place) {
 					continue
 				}
 				after := place{next.channel, next.chunk, next.packet + 1}
-				if bytes > 0 && float64(bytes) >= s.pace.tokens || !b.add(r.socket, &r.to, c.Bytes(p), after) {
+				if bytes > 0 && float64(bytes) >= s.pace.Left() || !b.add(r.socket, &r.to, c.Bytes(p), after) {
 					return next
 				}
 				bytes += int(p.Size)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/media/hub"
+	"berth/netio/udp"
 )
 
 // listenUDP binds a socket to a loopback address.
@@ -251,28 +252,9 @@ func TestUDPStartIsSpread(t *testing.T) {
 	sink.Close()
 }
 
-func TestPace(t *testing.T) {
-	now := time.Unix(1000, 0)
-	p := pace{burst: 8000, least: 1e6}
-	require.Zero(t, p.wait(now))
-	p.spend(8000)
-	w := p.wait(now)
-	require.InDelta(t, time.Millisecond, w, float64(300*time.Microsecond))
-	require.Zero(t, p.wait(now.Add(w)))
-	require.Zero(t, p.wait(now.Add(time.Hour)))
-	require.InDelta(t, 8000, p.tokens, 1, "no more than the burst")
-
-	for i := range 31 {
-		p.learn(&hub.Chunk{Arrived: now.Add(time.Duration(i) * 100 * time.Millisecond), Data: make([]byte, 1e6)})
-	}
-	require.InDelta(t, 1e7, p.rate, 1.1e6)
-	p.spend(8000)
-	require.Less(t, p.wait(now.Add(time.Hour)), 200*time.Microsecond, "a fast stream is not held up")
-}
-
 func TestBatch(t *testing.T) {
 	socket, other := &udpSocket{gso: true}, &udpSocket{gso: true}
-	var to address
+	var to udp.Destination
 	b := newBatch()
 	packets := 0
 	add := func(size int) {
@@ -288,7 +270,7 @@ func TestBatch(t *testing.T) {
 	require.Equal(t, []place{{packet: 3}, {packet: 4}}, []place{b.messages[0].after, b.messages[1].after})
 	b.reset()
 	require.True(t, b.empty())
-	for range maxSegments {
+	for range udp.MaxSegments {
 		add(100)
 	}
 	add(100)
@@ -304,7 +286,7 @@ func TestBatch(t *testing.T) {
 	for b.add(socket, &to, []byte{1}, place{}) {
 		n++
 	}
-	require.Equal(t, batchMessages, n)
+	require.Equal(t, udp.MaxMessages, n)
 }
 
 // The group's timer: armed by what may wait, disarmed by what may not.

@@ -2,25 +2,18 @@ package gb28181
 
 import (
 	"encoding/binary"
-	"errors"
+	"net"
+	"net/netip"
+
+	"berth/netio/udp"
 )
 
 const (
 	// frameBytes is the length of the frame before an RTP packet on TCP (RFC 4571 section 2).
 	frameBytes = 2
 
-	batchPackets  = 48 // some 64 KiB: what may leave at once over UDP
-	batchMessages = 64
-	// maxSegments is UDP_MAX_SEGMENTS of the oldest kernels that have it.
-	maxSegments = 64
-	// maxMessage keeps a segmented message within the length field of the IP packet that it is made from.
-	maxMessage = 65000
-)
-
-// Faults of a batch that its user handles itself.
-var (
-	errFull     = errors.New("the socket's buffer is full")
-	errSegments = errors.New("the kernel cannot segment packets on this way")
+	// batchPackets is some 64 KiB: what may leave at once over UDP.
+	batchPackets = 48
 )
 
 // batch is a run of RTP packets of one sender that leave in one system call. It is used again and belongs to one goroutine at a time.
@@ -31,9 +24,9 @@ type batch struct {
 	bytes    int // RTP headers and payloads
 	octets   int // payloads
 
-	messages [batchMessages]message // for datagrams
-	length   int                    // messages
-	sys      batchSys
+	messages [udp.MaxMessages]message // for datagrams
+	length   int                      // messages
+	wire     *udp.Messages
 }
 
 // message is one datagram, or several of one size (the last may be smaller) that the kernel cuts.
@@ -43,11 +36,7 @@ type message struct {
 	size         int // bytes of all
 }
 
-func newBatch() *batch {
-	b := &batch{}
-	b.sys.init(b)
-	return b
-}
+func newBatch() *batch { return &batch{wire: udp.NewMessages(2 * batchPackets)} }
 
 func (b *batch) reset() {
 	clear(b.payloads[:b.count])
@@ -92,7 +81,7 @@ func (b *batch) split(first int, gso bool) int {
 		if b.length > 0 && gso {
 			m := &b.messages[b.length-1]
 			last := b.size(i - 1)
-			if last == m.segment && size <= m.segment && m.count < maxSegments && m.size+size <= maxMessage {
+			if last == m.segment && size <= m.segment && m.count < udp.MaxSegments && m.size+size <= udp.MaxMessageBytes {
 				m.count++
 				m.size += size
 				continue
@@ -105,4 +94,49 @@ func (b *batch) split(first int, gso bool) int {
 		b.length++
 	}
 	return i - first
+}
+
+// datagrams is a sender's view of its RTP socket.
+type datagrams struct {
+	out *udp.Outlet
+	to  udp.Destination
+	gso bool // the kernel cuts messages
+}
+
+func newDatagrams(conn *net.UDPConn, to netip.AddrPort) (*datagrams, error) {
+	out, err := udp.NewOutlet(conn)
+	if err != nil {
+		return nil, err
+	}
+	d := &datagrams{out: out, gso: out.Segments()}
+	d.to, err = out.Destination(to)
+	return d, err
+}
+
+// send sends the packets from first on without waiting. sent is how many left; err is about the one after them.
+func (d *datagrams) send(b *batch, first int) (sent int, err error) {
+	var pieces [2 * batchPackets][]byte // header and payload of each packet
+	for first+sent < b.count && err == nil {
+		b.split(first+sent, d.gso)
+		used := 0
+		for _, m := range b.messages[:b.length] {
+			from := used
+			for i := m.first; i < m.first+m.count; i++ {
+				pieces[used], pieces[used+1] = b.header(i), b.payloads[i]
+				used += 2
+			}
+			segment := 0
+			if m.count > 1 {
+				segment = m.segment
+			}
+			b.wire.Add(segment, pieces[from:used]...)
+		}
+		var left int
+		left, err = b.wire.Send(d.out, &d.to)
+		for _, m := range b.messages[:left] {
+			sent += m.count
+		}
+		b.wire.Reset()
+	}
+	return sent, err
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"berth/netio/udp"
 )
 
 // UDPSockets are the pair that a sender uses. Its owner keeps them open until the sender has been closed, and closes them.
@@ -14,6 +16,12 @@ type UDPSockets struct {
 	RTP  *net.UDPConn
 	RTCP *net.UDPConn
 }
+
+// What leaves at once, and a second while more is due.
+const (
+	paceBurst = 64 << 10 // bytes
+	paceRate  = 8 << 20  // bytes a second
+)
 
 // fullPause is how long a sender waits when the socket's buffer is full: it drains at the speed of the network card.
 const fullPause = time.Millisecond
@@ -27,7 +35,7 @@ type udpOutlet struct {
 	// owned by the writing goroutine
 	to      netip.AddrPort
 	out     *datagrams
-	pace    pace
+	pace    udp.Pace
 	failing time.Time // since when nothing could be sent
 	began   time.Time // of sending
 	cname   string
@@ -38,7 +46,7 @@ type udpOutlet struct {
 
 // SendUDP sends to peer, or, when peer is the zero value, to whoever sends the first packet to sockets.RTP. Reports go to the port after the peer's, and are heard on sockets.RTCP.
 func SendUDP(opts SenderOptions, sockets UDPSockets, peer netip.AddrPort) (*Sender, error) {
-	o := &udpOutlet{sockets: sockets, passive: peer == netip.AddrPort{}, to: peer}
+	o := &udpOutlet{sockets: sockets, passive: peer == netip.AddrPort{}, to: peer, pace: udp.Pace{Burst: paceBurst, Least: paceRate}}
 	if !o.passive {
 		if err := checkPeer(peer); err != nil {
 			return nil, err
@@ -121,10 +129,10 @@ func (o *udpOutlet) await() error {
 // write sends a batch. A peer that cannot be reached costs its packets, and ends the sender after WriteTimeout.
 func (o *udpOutlet) write(b *batch) error {
 	s := o.sender
-	o.pace.learn(s.last.arrived, b.bytes)
+	o.pace.Learn(s.last.arrived, b.bytes)
 	for first := 0; first < b.count; {
 		now := s.opts.Now()
-		if wait := o.pace.wait(now); wait > 0 {
+		if wait := o.pace.Wait(now); wait > 0 {
 			if err := s.pause(wait); err != nil {
 				return err
 			}
@@ -138,7 +146,7 @@ func (o *udpOutlet) write(b *batch) error {
 				bytes += b.size(i)
 			}
 			s.sent(n, bytes, bytes-n*rtpHeaderSize)
-			o.pace.spend(bytes)
+			o.pace.Spend(bytes)
 			first += n
 		}
 		if err == nil {
@@ -147,7 +155,7 @@ func (o *udpOutlet) write(b *batch) error {
 		if err := o.failed(now, err); err != nil {
 			return err
 		}
-		if !errors.Is(err, errFull) && !errors.Is(err, errSegments) {
+		if !errors.Is(err, udp.ErrFull) && !errors.Is(err, udp.ErrSegments) {
 			s.errors.Add(1)
 			s.lost.Add(1)
 			first++
@@ -162,7 +170,7 @@ func (o *udpOutlet) failed(now time.Time, err error) error {
 	switch {
 	case errors.Is(err, net.ErrClosed):
 		return err
-	case errors.Is(err, errSegments):
+	case errors.Is(err, udp.ErrSegments):
 		o.out.gso = false // the way to this peer does not take them
 		return nil
 	case o.failing.IsZero():
@@ -170,7 +178,7 @@ func (o *udpOutlet) failed(now time.Time, err error) error {
 	case now.Sub(o.failing) >= s.opts.WriteTimeout:
 		return fmt.Errorf("%s cannot be reached: %w", o.to, err)
 	}
-	if errors.Is(err, errFull) {
+	if errors.Is(err, udp.ErrFull) {
 		return s.pause(fullPause)
 	}
 	return nil
