@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/netio/tcp"
 )
 
 // tcpLoop reads one connection, which it owns: it closes it in the end.
@@ -61,11 +63,11 @@ func newTCPLoop(loop *socketLoop, conn *net.TCPConn, buffers *Buffers, now func(
 
 // unmapped is a TCP address in IPv4 form if it is one.
 func unmapped(addr net.Addr) netip.AddrPort {
-	tcp, ok := addr.(*net.TCPAddr)
+	local, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}
 	}
-	a := tcp.AddrPort()
+	a := local.AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
@@ -132,7 +134,7 @@ func (t *tcpLoop) fetch(fd uintptr) bool {
 	b := t.buffers.stream()
 	defer t.buffers.putStream(b)
 	for {
-		n, err := readNow(fd, b[:])
+		n, err := tcp.ReadNow(fd, b[:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"berth/netio/tcp"
 )
 
 // rawReader reads a TCP socket without telling the runtime of each call, which never waits: telling it wakes the runtime's monitor thread, which costs a sparing process more than the reading.
@@ -22,15 +24,15 @@ type rawReader struct {
 
 // newSocketReader returns how conn is best read.
 func newSocketReader(conn net.Conn) io.Reader {
-	tcp, ok := conn.(*net.TCPConn) // not what embeds one: it may read otherwise
+	socket, ok := conn.(*net.TCPConn) // not what embeds one: it may read otherwise
 	if !ok {
 		return conn
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return conn
 	}
-	r := &rawReader{conn: tcp, raw: raw}
+	r := &rawReader{conn: socket, raw: raw}
 	r.try = r.receive
 	return r
 }
@@ -57,7 +59,7 @@ func (r *rawReader) Read(p []byte) (int, error) {
 // receive reads once; false waits until the socket is readable.
 func (r *rawReader) receive(fd uintptr) bool {
 	for {
-		n, err := receiveNow(fd, r.buf)
+		n, err := tcp.ReadNow(fd, r.buf)
 		switch err {
 		case nil:
 			r.n, r.err = n, nil
