@@ -99,17 +99,17 @@ func (f *fixture) ffmpegPublish(transport, codec, path string) *peer {
 		s := f.list()
 		return len(s) == 1 && s[0].State == "recording"
 	}, "ffmpeg publishes")
-	f.flows()
+	f.flow(10)
 	return p
 }
 
-// flows waits until every track has carried packets: before that nobody can tell a viewer how the tracks line up.
-func (f *fixture) flows() {
+// flow waits until every track has carried so many packets: before that nobody can tell a viewer how the tracks line up.
+func (f *fixture) flow(packets uint64) {
 	f.t.Helper()
 	f.eventually(f.books(func(s *fakeStreams) bool {
 		for _, stream := range s.streams {
 			for i := range stream.hub.Tracks() {
-				if stream.hub.TrackStats(i).Packets < 10 {
+				if stream.hub.TrackStats(i).Packets < packets {
 					return false
 				}
 			}
@@ -272,7 +272,7 @@ func TestInteropGStreamer(t *testing.T) {
 				s := f.list()
 				return len(s) == 1 && s[0].State == "recording" && s[0].Transport == in
 			}, "GStreamer publishes")
-			f.flows()
+			f.flow(10)
 			for _, out := range []string{"tcp", "udp"} {
 				f.gstreamerPlays(strings.Replace(f.url("/live/cam?x=y"), "rtsp", map[string]string{"tcp": "rtspt", "udp": "rtspu"}[out], 1))
 			}

@@ -35,23 +35,8 @@ func TestPlayWaitsUntilTracksLineUp(t *testing.T) {
 		return false
 	}), "the picture has begun")
 
-	asked, told := make(chan struct{}), make(chan base.HeaderValue, 1)
-	viewer := &gortsplib.Client{
-		Protocol: protocol(gortsplib.ProtocolTCP),
-		OnRequest: func(req *base.Request) {
-			if req.Method == base.Play {
-				close(asked)
-			}
-		},
-		OnResponse: func(res *base.Response) {
-			if info := res.Header["RTP-Info"]; info != nil {
-				told <- info
-			}
-		},
-	}
 	sent := make(chan error, 1)
-	go func() {
-		<-asked
+	info := f.rtpInfo("/live/cam", func() {
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for range 10 {
@@ -64,19 +49,58 @@ func TestPlayWaitsUntilTracksLineUp(t *testing.T) {
 		sent <- source.WritePacketRTP(desc.Medias[1], &rtp.Packet{
 			Header: rtp.Header{Version: 2, PayloadType: 0, SequenceNumber: 1, Timestamp: 1, SSRC: 2}, Payload: make([]byte, 80),
 		})
-	}()
-	f.play("/live/cam", viewer)
+	})
 	require.NoError(t, <-sent)
+	for _, entry := range info {
+		require.NotNil(t, entry.Timestamp, "%v", info)
+		require.NotNil(t, entry.SequenceNumber, "%v", info)
+	}
+}
+
+// A viewer begins when no key frame is there. Sound begins with the next one, so that nothing can be said of either track.
+func TestPlayWithoutKeyFrameTellsNoBeginning(t *testing.T) {
+	f := newFixture(t, nil)
+	desc := testDescription()
+	source := &gortsplib.Client{Protocol: protocol(gortsplib.ProtocolTCP)}
+	require.NoError(t, source.StartRecording(f.url("/live/cam"), desc))
+	defer source.Close()
+	for i, payload := range [][]byte{{0x41, 1, 2, 3}, make([]byte, 80)} {
+		require.NoError(t, source.WritePacketRTP(desc.Medias[i], &rtp.Packet{
+			Header: rtp.Header{Version: 2, Marker: true, PayloadType: []uint8{96, 0}[i], SequenceNumber: 1, Timestamp: 1, SSRC: 1}, Payload: payload,
+		}))
+	}
+	f.flow(1)
+	for _, entry := range f.rtpInfo("/live/cam", func() {}) {
+		require.Nil(t, entry.Timestamp)
+		require.Nil(t, entry.SequenceNumber)
+	}
+}
+
+// rtpInfo plays and returns what the viewer is told of both tracks. meanwhile runs from its request on.
+func (f *fixture) rtpInfo(path string, meanwhile func()) headers.RTPInfo {
+	f.t.Helper()
+	told := make(chan base.HeaderValue, 1)
+	f.play(path, &gortsplib.Client{
+		Protocol: protocol(gortsplib.ProtocolTCP),
+		OnRequest: func(req *base.Request) {
+			if req.Method == base.Play {
+				go meanwhile()
+			}
+		},
+		OnResponse: func(res *base.Response) {
+			if info := res.Header["RTP-Info"]; info != nil {
+				told <- info
+			}
+		},
+	})
 	select {
 	case value := <-told:
 		var info headers.RTPInfo
-		require.NoError(t, info.Unmarshal(value))
-		require.Len(t, info, 2)
-		for _, entry := range info {
-			require.NotNil(t, entry.Timestamp, "%v", value)
-			require.NotNil(t, entry.SequenceNumber, "%v", value)
-		}
+		require.NoError(f.t, info.Unmarshal(value))
+		require.Len(f.t, info, 2)
+		return info
 	case <-time.After(actortest.Wait):
-		t.Fatal("PLAY was answered without RTP-Info")
+		f.t.Fatal("PLAY was answered without RTP-Info")
+		return nil
 	}
 }

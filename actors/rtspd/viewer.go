@@ -1,6 +1,7 @@
 package rtspd
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,11 +186,13 @@ func (a *session) prepare(ctx actor.Context, act rtsp.PreparePlay) {
 		v.paused = nil
 	}
 	v.count.use(v.reader)
+	// Sound comes soon, so the estimate of a packet that is still to come is good enough to line it up with the picture. When the picture is to come, sound begins with it, nobody knows when.
+	picture := func(s hub.TrackStart) bool { return v.hub.Tracks()[s.Track].Kind == media.KindVideo }
+	waits := slices.ContainsFunc(starts, func(s hub.TrackStart) bool { return picture(s) && !s.Known })
 	var prepared rtsp.PlayPrepared
 	for _, s := range starts {
-		// Sound comes soon, so the estimate of a packet that is still to come is good enough to line it up with the picture; a picture may be seconds away.
-		soon := v.hub.Tracks()[s.Track].Kind != media.KindVideo && v.hub.TrackStats(s.Track).Packets > 0
-		prepared.Starts = append(prepared.Starts, rtsp.PlayStart{Track: s.Track, Known: s.Known || soon, Seq: s.Seq, RTPTime: s.RTPTime})
+		soon := !picture(s) && v.hub.TrackStats(s.Track).Packets > 0
+		prepared.Starts = append(prepared.Starts, rtsp.PlayStart{Track: s.Track, Known: !waits && (s.Known || soon), Seq: s.Seq, RTPTime: s.RTPTime})
 	}
 	a.step(ctx, prepared)
 }

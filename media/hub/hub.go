@@ -147,12 +147,22 @@ func (h *Hub) publish(within time.Duration) {
 		return
 	}
 	c := h.build.take(h.epoch)
+	next := h.ring.head.Load() + 1
 	var gop uint64
-	if h.lead >= 0 {
+	switch {
+	case h.lead < 0:
+	case c.starts>>h.lead&1 != 0:
+		gop = next
+	default:
 		gop = h.start[h.lead].Load()
 	}
 	h.lookAtReaders(c.Arrived)
 	h.ring.push(c, &h.opts, gop-1, gop > 0 && h.opts.GOPBytes > 0, h.slowest)
+	for t := range h.start { // not before: a reader that begins meanwhile could not be told with what
+		if c.starts>>t&1 != 0 {
+			h.start[t].Store(next)
+		}
+	}
 	if within > 0 {
 		expected := h.cadence.expects(c.Arrived, within)
 		if expected && h.waiting.IsZero() {

@@ -286,6 +286,25 @@ func TestReaderBeginsAtNewestKeyFrame(t *testing.T) {
 	require.Equal(t, a.Hub, audio.Hub())
 }
 
+// A reader that begins while a key frame comes in begins with the one before it: of that it can be told where each track begins.
+func TestReaderBeginsAtWholeKeyFrame(t *testing.T) {
+	a := newAV(t, Options{})
+	a.frame(epoch, idr)
+	a.sound(epoch)
+	a.video.send(epoch.Add(time.Second), false, fuIDR)
+	r := a.NewReader(ReaderOptions{})
+	for _, start := range r.Start() {
+		require.True(t, start.Known, "track %d", start.Track)
+	}
+	a.video.send(epoch.Add(time.Second), true, fuEnd)
+	chunks, _ := drain(t, r)
+	require.Len(t, chunks, 3)
+	require.Equal(t, idr, chunks[0][0].payload)
+	chunks, _ = drain(t, a.NewReader(ReaderOptions{}))
+	require.Len(t, chunks, 1)
+	require.Equal(t, fuIDR, chunks[0][0].payload)
+}
+
 func TestNoPictureCache(t *testing.T) {
 	a := newAV(t, Options{GOPBytes: -1})
 	a.frame(epoch, idr)

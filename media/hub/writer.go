@@ -89,6 +89,8 @@ func (h *Hub) write(t *track, now time.Time, hdr *media.RTP, pkt []byte) {
 	}
 	if t.video {
 		h.openUnit(t, ts)
+	} else {
+		h.report(t, now) // before the packet, so that a player which has the picture's report knows where its first sound belongs
 	}
 	rewrite(h.append(t, now, pkt), t.pt, seq, ts, t.ssrc)
 	t.sentPackets++
@@ -97,7 +99,6 @@ func (h *Hub) write(t *track, now time.Time, hdr *media.RTP, pkt []byte) {
 		h.writeVideo(t, now, hdr)
 	} else {
 		t.stats.frame(now)
-		h.report(t, now)
 		h.writeOther()
 	}
 	t.stats.window(now, &t.source.seq)
@@ -170,9 +171,10 @@ func (h *Hub) writeVideo(t *track, now time.Time, hdr *media.RTP) {
 func (h *Hub) startsAt(t *track, now time.Time) {
 	t.starts(now)
 	if t.unit.start == h.ring.head.Load() {
-		h.build.starts |= 1 << t.index
+		h.build.starts |= 1 << t.index // publish stores it
+	} else {
+		h.start[t.index].Store(t.unit.start + 1)
 	}
-	h.start[t.index].Store(t.unit.start + 1)
 	if t.index == h.lead {
 		h.hasten()
 	}
