@@ -313,11 +313,11 @@ func (p *pool) repair(ctx actor.Context, d *Drift, now time.Time) bool {
 		if dead := b.owner; p.owners.byID[dead.pid.Id] == dead {
 			p.owners.forget(dead.pid)
 		}
-		p.endLease(ctx, k, s, now, "owner found dead by the audit")
+		p.endLease(ctx, k, s, now, "owner found dead by the audit", false)
 		return true
 	case DriftNoOwner:
 		if state == ports.Leased {
-			p.endLease(ctx, k, s, now, "nobody holds it")
+			p.endLease(ctx, k, s, now, "nobody holds it", false)
 		}
 		b.owner, b.count = nil, nil
 		return true

@@ -195,6 +195,26 @@ func TestUnderPressureTheLongestQuietPairIsTaken(t *testing.T) {
 	})
 }
 
+// Whoever opens and closes thousands of receivers a second, none of which is ever sent to, finds no pair that was released a second ago.
+func TestUnderPressureAPairThatHeardNothingIsTakenAtOnce(t *testing.T) {
+	actortest.Bubble(t, func(t *testing.T, rt *actors.Runtime) {
+		f := newFixture(t, rt, 3, nil)
+		a, b, c := f.lease(1, "a"), f.lease(2, "b"), f.lease(3, "c")
+		sendTo(t, a.Port, 1)
+		sendTo(t, b.Port+1, 1)
+		f.releaseMute(a) // its owner had not read yet
+		f.releaseMute(b)
+		require.Equal(t, portpool.ReasonExhausted, f.refused(f.ask(4, "d")).Reason)
+		f.releaseMute(c)
+		d := f.lease(4, "d")
+		require.Equal(t, c.Port, d.Port)
+		f.releaseMute(d)
+		sendTo(t, d.Port, 1) // a camera that begins too late
+		require.Equal(t, portpool.ReasonExhausted, f.refused(f.ask(5, "e")).Reason)
+		require.Equal(t, d.Port, f.lease(5, "d").Port, "its stream may have it")
+	})
+}
+
 func TestForeignPortsAreCondemnedAndComeBack(t *testing.T) {
 	actortest.Bubble(t, func(t *testing.T, rt *actors.Runtime) {
 		f := newFixture(t, rt, 6, nil)

@@ -62,6 +62,7 @@ type ReleaseLease struct {
 	Owner *actor.PID
 	ID    uint64
 	Epoch uint64
+	Mute  bool // nothing has ever come in on the pair: when nothing else is left, a stranger may have it at once
 }
 
 // LeaseReleased acknowledges a [ReleaseLease] sent as a request.

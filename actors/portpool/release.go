@@ -17,7 +17,7 @@ func (p *pool) onRelease(ctx actor.Context, m *ReleaseLease) {
 	if m.Owner != nil {
 		if o := p.owners.find(m.Owner); o != nil {
 			if k, s, held := o.find(p.home(), m.ID); held && k.ledger.Epoch(s) == m.Epoch {
-				p.endLease(ctx, k, s, p.opts.Now(), "released")
+				p.endLease(ctx, k, s, p.opts.Now(), "released", m.Mute)
 			}
 		}
 	}
@@ -38,14 +38,14 @@ func (p *pool) onTerminated(ctx actor.Context, who *actor.PID) {
 		account := o.in(k)
 		for s, ok := k.ledger.Owned(account); ok; s, ok = k.ledger.Owned(account) {
 			p.stats.reclaimed++
-			p.endLease(ctx, k, s, now, "owner ended")
+			p.endLease(ctx, k, s, now, "owner ended", false)
 		}
 	}
 }
 
 // endLease takes slot s back. Its sockets stay bound and drain, unless it has no UDP sockets, or the pool is about to end or drains nothing. Nobody can accept on the listener that the owner had; the
-// connections that it accepted are the owner's.
-func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time, why string) {
+// connections that it accepted are the owner's. mute says that the owner has heard nothing.
+func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time, why string, mute bool) {
 	b := &k.slots[s]
 	t := k.ledger.Timing()
 	drains := b.bound.hasUDP() && t.DrainIdle > 0 && t.DrainMax > 0 && !p.closing
@@ -53,7 +53,8 @@ func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time,
 		b.bound.TCP = nil
 		if drains { // without it, what a device that connects again and again meets next is a stranger's listener
 			b.bound.TCP, _ = udp.RenewListener(listener) // nil when there is no descriptor for it
-			udp.TurnAway(b.bound.TCP, staleInput)
+			came, _ := udp.TurnAway(b.bound.TCP, staleInput)
+			mute = mute && came == 0
 		}
 		_ = listener.Close()
 	}
@@ -61,7 +62,8 @@ func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time,
 		// A reader that the owner forgot must not eat what tells whether the old peer still sends. What came before now was not late.
 		for _, conn := range []*net.UDPConn{b.bound.RTP, b.bound.RTCP} {
 			udp.Wake(conn)
-			p.discard.Discard(conn, staleInput)
+			came, _ := p.discard.Discard(conn, staleInput)
+			mute = mute && came == 0
 		}
 	} else {
 		b.bound.Close()
@@ -72,6 +74,9 @@ func (p *pool) endLease(ctx actor.Context, k *book, s ports.Slot, now time.Time,
 	p.owners.returned(b.count)
 	b.owner, b.count = nil, nil
 	b.drain = drain{}
+	if mute {
+		k.ledger.Mute(s)
+	}
 	k.ledger.Release(s, drains, now)
 	p.touched(k, s)
 	if d := p.log.Debug(); d.Enabled() {

@@ -177,7 +177,18 @@ func (f *fixture) refused(m *portpool.LeasePair) *portpool.RefusedError {
 // release ends a lease and waits until the pool says so.
 func (f *fixture) release(l *portpool.PairLeased) {
 	f.t.Helper()
-	f.probe.Request(f.pool, &portpool.ReleaseLease{Owner: f.probe.PID, ID: l.ID, Epoch: l.Epoch})
+	f.endLease(&portpool.ReleaseLease{Owner: f.probe.PID, ID: l.ID, Epoch: l.Epoch})
+}
+
+// releaseMute is release by an owner that says that nothing has come in.
+func (f *fixture) releaseMute(l *portpool.PairLeased) {
+	f.t.Helper()
+	f.endLease(&portpool.ReleaseLease{Owner: f.probe.PID, ID: l.ID, Epoch: l.Epoch, Mute: true})
+}
+
+func (f *fixture) endLease(l *portpool.ReleaseLease) {
+	f.t.Helper()
+	f.probe.Request(f.pool, l)
 	require.Equal(f.t, l.ID, actortest.Expect[*portpool.LeaseReleased](f.t, f.probe).ID)
 }
 

@@ -288,20 +288,22 @@ func (a *receiverActor) end(ctx actor.Context, reason actors.CloseReason) {
 	}
 	a.ending, a.reason = true, reason
 	a.stopTimers()
+	one := a.one
 	a.closeMedia(ctx, reason, true)
+	mute := one != nil && one.in != nil && one.in.Mute() && a.fresh // one that was restored has had a life before
 	switch {
 	case a.waiting: // what the pool grants now comes back at once
 	case a.sockets.lease != nil:
-		a.giveBack(ctx)
+		a.giveBack(ctx, mute)
 	default:
 		a.sockets.close()
 		a.finish(ctx)
 	}
 }
 
-// giveBack returns the pair, whose read loops have ended; finish goes on when the pool has it.
-func (a *receiverActor) giveBack(ctx actor.Context) {
-	ctx.Request(a.opts.Pool, &portpool.ReleaseLease{Owner: a.self, ID: leaseID, Epoch: a.sockets.lease.Epoch})
+// giveBack returns the pair, whose read loops have ended; finish goes on when the pool has it. mute says that nothing has ever come in on it.
+func (a *receiverActor) giveBack(ctx actor.Context, mute bool) {
+	ctx.Request(a.opts.Pool, &portpool.ReleaseLease{Owner: a.self, ID: leaseID, Epoch: a.sockets.lease.Epoch, Mute: mute})
 }
 
 // finish tells receivers, now that nothing is held any more: by ending when that is what they wait for.

@@ -102,7 +102,7 @@ func (a *receiverActor) onLeased(ctx actor.Context, m *portpool.PairLeased) {
 	s := sockets{rtp: m.RTP, rtcp: m.RTCP, tcp: m.TCP, port: m.Port, local: a.poolAddr(), lease: m}
 	if a.ending {
 		a.sockets = s
-		a.giveBack(ctx)
+		a.giveBack(ctx, false)
 		return
 	}
 	a.use(ctx, s)

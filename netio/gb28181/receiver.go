@@ -47,6 +47,7 @@ type Receiver struct {
 	loop   *socketLoop
 	rtp    *udpLoop    // nil without UDP
 	heard  atomic.Bool // the RTCP loop has been started
+	came   atomic.Bool // something has come in
 
 	mu      sync.Mutex // guards what follows
 	conns   []*tcpLoop // in the order in which they came
@@ -104,7 +105,13 @@ func (r *Receiver) newUDPLoop(conn *net.UDPConn) (*udpLoop, error) {
 	return newUDPLoop(r.loop, conn, r.opts.Buffers, r.opts.Now)
 }
 
+// Mute reports whether nothing has ever come in, valid or not: no datagram for RTP, and no connection.
+func (r *Receiver) Mute() bool { return !r.came.Load() }
+
 func (r *Receiver) takeRTP(now time.Time, packets []udp.Packet) {
+	if !r.came.Load() {
+		r.came.Store(true)
+	}
 	if r.source.pushBatch(now, packets) {
 		r.hearRTCP()
 	}

@@ -39,6 +39,7 @@ func (r *Receiver) listen() error {
 
 // take reads from a connection. One that we have made is the device's from the beginning.
 func (r *Receiver) take(conn *net.TCPConn, ours bool) error {
+	r.came.Store(true)
 	if r.opts.ReadBuffer > 0 {
 		_ = conn.SetReadBuffer(r.opts.ReadBuffer) // capped by the kernel; a closed connection shows below
 	}

@@ -52,6 +52,20 @@ func TestTheDeviceIsRelearnedAfterSilence(t *testing.T) {
 	require.Zero(t, r.Source().Stats().Restarts)
 }
 
+func TestReceiversKnowWhetherAnythingHasComeIn(t *testing.T) {
+	r, pair := udpReceiver(t, SourceOptions{})
+	require.True(t, r.Mute())
+	_, err := dialUDP(t, localOf(pair.RTP), 1).conn.Write([]byte("noise"))
+	require.NoError(t, err)
+	eventually(t, r.Source(), "noise", func(s SourceStats) bool { return s.Invalid == 1 })
+	require.False(t, r.Mute())
+
+	r, addr := tcpReceiver(t, ReceiverOptions{}, SourceOptions{})
+	require.True(t, r.Mute())
+	dialTCP(t, addr, 1)
+	require.Eventually(t, func() bool { return !r.Mute() }, patience, time.Millisecond, "a connection is a sign")
+}
+
 func TestAnotherSSRCOfTheDeviceTakesOver(t *testing.T) {
 	r, pair := udpReceiver(t, SourceOptions{})
 	camera := dialUDP(t, localOf(pair.RTP), 1)

@@ -34,7 +34,9 @@ func (l *Ledger) Heard(s Slot, packets int, now time.Time) (over bool) {
 	if packets > 0 {
 		r.late += uint64(packets)
 		r.heard = at
-		l.requeue(&l.quiet, byQuiet, s)
+		l.rouse(s)
+		r.mute = false
+		l.hush(s)
 		l.requeue(&l.hushed, byHush, s)
 	}
 	return at-r.heard >= l.timing.DrainIdle || at-r.freed >= l.timing.DrainMax
@@ -48,12 +50,12 @@ func (l *Ledger) Drained(s Slot, now time.Time) {
 	l.leaveDrain(s)
 	r := &l.slots[s]
 	if r.heard > r.freed && at-r.freed >= l.timing.DrainMax && at-r.heard < l.timing.DrainIdle {
-		l.remove(&l.quiet, byQuiet, s)
+		l.rouse(s)
 		l.suspected(s)
 		return
 	}
 	if l.timing.CoolDown <= 0 {
-		l.remove(&l.quiet, byQuiet, s)
+		l.rouse(s)
 		l.becomeFree(s)
 		return
 	}
@@ -72,7 +74,7 @@ func (l *Ledger) becomeCooling(s Slot) {
 	l.slots[s].queue = inCooling
 	l.setState(s, Cooling)
 	l.push(&l.cooling, byState, s)
-	l.push(&l.quiet, byQuiet, s)
+	l.hush(s)
 }
 
 // leaveDrain takes s out of the lists that only draining slots are in.

@@ -2,11 +2,12 @@ package ports
 
 import "time"
 
-// QuietEnough is how long a draining or cooling slot must have heard nothing before a stranger may have it when nothing is free.
+// QuietEnough is how long a draining or cooling slot must have heard nothing before a stranger may have it when nothing is free. One that heard nothing while it was leased either has been
+// quiet for long enough when it is released.
 const QuietEnough = time.Second
 
 // Candidate returns the slot to try next for a tenant that takes any: the free slot that waited longest; when none is free, the draining or cooling
-// slot that has been quiet longest, if that is [QuietEnough]; then the foreign slot that was tried longest ago, if that is a second. It changes nothing
+// slot that has been quiet longest, if that is [QuietEnough], or the one that was released first of those that have been mute; then the foreign slot that was tried longest ago, if that is a second. It changes nothing
 // but the slots whose cooling time is over: the caller binds the slot and calls [Ledger.Lease] or [Ledger.Condemn], or learns that a draining slot is
 // not quiet and calls [Ledger.Heard]. Each of them leads to another candidate the next time, so that a search ends after at most [Ledger.Len] tries.
 func (l *Ledger) Candidate(now time.Time) (Slot, bool) {
@@ -15,10 +16,19 @@ func (l *Ledger) Candidate(now time.Time) (Slot, bool) {
 	if l.free.head != None {
 		return l.free.head, true
 	}
-	if s := l.quiet.head; s != None && at-l.slots[s].heard >= QuietEnough {
+	if s := l.longestQuiet(at); s != None {
 		return s, true
 	}
 	return l.staleForeign(at)
+}
+
+// longestQuiet returns the draining or cooling slot that a stranger may have, None when there is none.
+func (l *Ledger) longestQuiet(at time.Duration) Slot {
+	s, mute := l.quiet.head, l.mute.head
+	if s == None || at-l.slots[s].heard < QuietEnough || mute != None && l.slots[mute].heard < l.slots[s].heard {
+		return mute
+	}
+	return s
 }
 
 // QuietDraining returns the draining slot that has been quiet longest, if that is [QuietEnough]; false when there is none. It is for a caller who has no descriptors left: the slot
@@ -42,6 +52,9 @@ func (l *Ledger) NextFree(now time.Time) (time.Duration, bool) {
 		if wait := max(0, due-at); !ok || wait < best {
 			best, ok = wait, true
 		}
+	}
+	if l.mute.head != None {
+		return 0, true
 	}
 	if s := l.quiet.head; s != None {
 		consider(l.slots[s].heard + QuietEnough)
@@ -97,13 +110,20 @@ func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	l.clock(now)
 	l.leave(s)
 	r := &l.slots[s]
+	r.again = r.state == Draining
 	l.epoch++
-	r.holder, r.epoch, r.late, r.level = holder, l.epoch, 0, 0
+	r.holder, r.epoch, r.late, r.level, r.mute = holder, l.epoch, 0, 0, false
 	l.setSuspect(s, false)
 	l.setState(s, Leased)
 	l.enter(s)
 	l.highWater = max(l.highWater, l.counts[Leased])
 	return l.epoch
+}
+
+// Mute notes that the holder of leased slot s has heard nothing on it. It is for a slot that is about to be released, and does nothing for one that was leased while it drained.
+func (l *Ledger) Mute(s Slot) {
+	l.expect(s, "silence", Leased)
+	l.slots[s].mute = !l.slots[s].again
 }
 
 // Release ends the lease of slot s. When its UDP sockets stay bound it drains; otherwise it cools, or is free at once when there is no cooling time.
@@ -124,7 +144,7 @@ func (l *Ledger) Release(s Slot, bound bool, now time.Time) {
 func (l *Ledger) drain(s Slot) {
 	l.setState(s, Draining)
 	l.push(&l.draining, byState, s)
-	l.push(&l.quiet, byQuiet, s)
+	l.hush(s)
 	l.push(&l.hushed, byHush, s)
 	if tenant := l.slots[s].holder.Tenant; tenant.Stream.Valid() {
 		l.join(tenant, s)
@@ -155,7 +175,7 @@ func (l *Ledger) leave(s Slot) {
 		l.exit(s)
 	case Draining:
 		l.leaveDrain(s)
-		l.remove(&l.quiet, byQuiet, s)
+		l.rouse(s)
 	case Cooling:
 		l.leaveCooling(s)
 	case Foreign:

@@ -58,7 +58,8 @@ type Ledger struct {
 	cooling  list                // the slot that was closed first first
 	held     list                // slots kept for a tenant, the one whose time is over first first; they count as cooling
 	recheck  list                // suspects to be listened to before a stranger has them; they count as cooling or foreign
-	quiet    list                // draining and cooling slots together, the longest quiet first; without suspects and held ones
+	quiet    list                // draining and cooling slots together, the longest quiet first; without suspects, held ones and those in mute
+	mute     list                // the same of those that have heard nothing since before they were leased, the one released first first
 	hushed   list                // draining slots, the longest quiet first
 	foreign  [foreignLevels]list // by back-off level; each the slot that was tried longest ago first
 
@@ -87,6 +88,8 @@ type record struct {
 	level   uint8         // foreign: index of its back-off
 	queue   queue         // cooling and foreign: which list it is in
 	suspect bool          // its old peer was still sending when it was closed, or nobody has listened since
+	again   bool          // its present holder's stream had it before and took it back: what was heard in between is not forgotten
+	mute    bool          // its present or last holder heard nothing, and nothing has been heard since
 }
 
 // NewLedger makes the ledger of a range, all of it free but what is excluded. An empty range is allowed and has no slots.
@@ -95,7 +98,7 @@ func NewLedger(opts Options) *Ledger {
 	l := &Ledger{
 		rng: opts.Range, timing: opts.Timing, first: uint16(opts.Range.first()), //nolint:gosec // meaningless when there are no pairs
 		slots: make([]record, pairs), base: opts.Now,
-		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(), hushed: emptyList(),
+		free: emptyList(), draining: emptyList(), cooling: emptyList(), held: emptyList(), recheck: emptyList(), quiet: emptyList(), mute: emptyList(), hushed: emptyList(),
 		kept: map[Tenant]list{},
 	}
 	for i := range l.foreign {

@@ -212,6 +212,45 @@ func TestUnderPressureTheLongestQuietSlotIsUsed(t *testing.T) {
 	require.False(t, ok, "everything else heard a packet just now")
 }
 
+// Who opens and closes faster than a second a pair has nothing but pairs that were released just now. Those on which nobody ever sent are quiet.
+func TestUnderPressureASlotThatHeardNothingIsUsedAtOnce(t *testing.T) {
+	l := newLedger(3)
+	a, b, c := take(t, l, 1, 1, "a", start), take(t, l, 1, 2, "b", start), take(t, l, 1, 3, "c", start)
+	l.Release(a, true, start)
+	l.Mute(b)
+	l.Release(b, true, start.Add(100*time.Millisecond))
+	l.Mute(c)
+	l.Release(c, false, start.Add(200*time.Millisecond))
+	now := start.Add(300 * time.Millisecond)
+	wait, ok := l.NextFree(now)
+	require.True(t, ok)
+	require.Zero(t, wait)
+	s, ok := l.Candidate(now)
+	require.True(t, ok)
+	require.Equal(t, b, s)
+	l.Heard(b, 1, now) // its device has begun to send meanwhile
+	s, ok = l.Candidate(now)
+	require.True(t, ok)
+	require.Equal(t, c, s)
+	l.Lease(c, Holder{Owner: l.owner(2), ID: 1}, now)
+	l.Release(c, true, now)
+	_, ok = l.Candidate(now)
+	require.False(t, ok, "nobody says of its last holder that it heard nothing")
+	s, ok = l.Candidate(start.Add(QuietEnough))
+	require.True(t, ok)
+	require.Equal(t, a, s)
+	require.Panics(t, func() { l.Mute(a) })
+
+	l = newLedger(1)
+	a = take(t, l, 1, 1, "a", start)
+	l.Release(a, true, start)
+	l.Lease(a, Holder{Owner: l.owner(1), ID: 2, Tenant: tenant("a")}, start) // taken back, nobody knows when its device sent last
+	l.Mute(a)
+	l.Release(a, true, start)
+	_, ok = l.Candidate(start)
+	require.False(t, ok)
+}
+
 func TestWithoutDescriptorsTheLongestQuietDrainEnds(t *testing.T) {
 	l := newLedger(4)
 	a, b, c := take(t, l, 1, 1, "a", start), take(t, l, 1, 2, "b", start), take(t, l, 1, 3, "c", start)

@@ -77,6 +77,24 @@ func (l *Ledger) requeue(q *list, t thread, s Slot) {
 	l.push(q, t, s)
 }
 
+// hush puts a slot that hears nothing from now on among the quiet ones.
+func (l *Ledger) hush(s Slot) {
+	if l.slots[s].mute {
+		l.push(&l.mute, byQuiet, s)
+		return
+	}
+	l.push(&l.quiet, byQuiet, s)
+}
+
+// rouse takes s out of the quiet ones.
+func (l *Ledger) rouse(s Slot) {
+	if l.slots[s].mute {
+		l.remove(&l.mute, byQuiet, s)
+		return
+	}
+	l.remove(&l.quiet, byQuiet, s)
+}
+
 // join adds a draining slot to those of its tenant.
 func (l *Ledger) join(tenant Tenant, s Slot) {
 	q, ok := l.kept[tenant]

@@ -37,6 +37,8 @@ type modelSlot struct {
 	heardTurn                    int
 	level                        int
 	suspect                      bool
+	again                        bool // it was leased while it drained
+	mute                         bool // its holder heard nothing, and nothing has been heard since
 	queue                        queue // of a cooling or foreign slot
 	until                        time.Time
 }
@@ -131,9 +133,14 @@ func (m *model) candidate() int {
 		return s
 	}
 	quiet := func(s *modelSlot) bool {
-		return (s.state == Draining || s.state == Cooling && s.queue == inCooling && !s.suspect) && m.now.Sub(s.heard) >= QuietEnough
+		return (s.state == Draining || s.state == Cooling && s.queue == inCooling && !s.suspect) && (s.mute || m.now.Sub(s.heard) >= QuietEnough)
 	}
-	if s := m.best(quiet, func(a, b *modelSlot) bool { return a.heardTurn < b.heardTurn }); s >= 0 {
+	if s := m.best(quiet, func(a, b *modelSlot) bool {
+		if a.mute != b.mute {
+			return a.heard.Before(b.heard) || a.heard.Equal(b.heard) && b.mute
+		}
+		return a.heardTurn < b.heardTurn
+	}); s >= 0 {
 		return s
 	}
 	stale := func(s *modelSlot) bool {
@@ -232,6 +239,7 @@ func (w *machine) restart(t *rapid.T) {
 			r := &w.m.slots[s]
 			r.holder = Holder{Tenant: old.holder.Tenant}
 			r.heard, r.heardTurn, r.checked, r.freed = w.m.now, w.m.next(), w.m.now, w.m.now
+			r.mute = false
 			w.m.suspected(s)
 		}
 		if rapid.IntRange(0, 2).Draw(t, "hold") > 0 || (w.m.slots[s].state != Free && w.m.slots[s].state != Cooling) {
@@ -268,7 +276,7 @@ func (w *machine) take(t *rapid.T, s int, h Holder) {
 		t.Fatalf("epoch %d, want %d", got, w.m.epoch)
 	}
 	w.m.enter(s, Leased)
-	m.holder, m.epoch, m.late, m.suspect = h, got, 0, false
+	m.holder, m.epoch, m.late, m.suspect, m.mute, m.again = h, got, 0, false, false, false
 	w.leases[leaseKey{h.Owner, h.ID}] = s
 	w.m.high = max(w.m.high, w.m.counts()[Leased])
 }
@@ -293,8 +301,12 @@ func (w *machine) condemn(s int) {
 	m.checked = w.m.now
 }
 
-func (w *machine) release(s int, bound bool) {
+func (w *machine) release(s int, bound, mute bool) {
 	m := &w.m.slots[s]
+	if mute {
+		w.l.Mute(Slot(s))
+	}
+	m.mute = mute && !m.again
 	w.l.Release(Slot(s), bound, w.m.now)
 	delete(w.leases, leaseKey{m.holder.Owner, m.holder.ID})
 	m.heard, m.heardTurn, m.checked, m.freed = w.m.now, w.m.next(), w.m.now, w.m.now
@@ -311,7 +323,7 @@ func (w *machine) look(t *rapid.T, s, packets int) {
 	m.checked, m.turn = w.m.now, w.m.next()
 	if packets > 0 {
 		m.late += uint64(packets)
-		m.heard, m.heardTurn = w.m.now, w.m.next()
+		m.heard, m.heardTurn, m.mute = w.m.now, w.m.next(), false
 	}
 	want := w.m.now.Sub(m.heard) >= w.m.timing.DrainIdle || w.m.now.Sub(m.freed) >= w.m.timing.DrainMax
 	if over != want {
@@ -345,7 +357,7 @@ func (w *machine) lease(t *rapid.T) {
 		m := &w.m.slots[kept]
 		w.m.epoch++
 		w.m.enter(int(kept), Leased)
-		m.holder, m.epoch, m.late = h, w.m.epoch, 0
+		m.holder, m.epoch, m.late, m.mute, m.again = h, w.m.epoch, 0, false, true
 		w.leases[leaseKey{h.Owner, h.ID}] = int(kept)
 		w.m.high = max(w.m.high, w.m.counts()[Leased])
 		return
@@ -415,7 +427,8 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 	}
 	walk(w.l.free, byState, counts[Free])
 	walk(w.l.draining, byState, counts[Draining])
-	cooling, held, recheck, suspects, quiet, foreign, tenants := 0, 0, 0, 0, counts[Draining], 0, 0
+	cooling, held, recheck, suspects, foreign, tenants := 0, 0, 0, 0, 0, 0
+	quiet := map[bool]int{} // by mute
 	for i := range w.m.slots {
 		m := &w.m.slots[i]
 		if m.suspect {
@@ -423,6 +436,9 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 		}
 		if m.state == Draining && m.holder.Tenant.Stream.Valid() {
 			tenants++
+		}
+		if m.state == Draining {
+			quiet[m.mute]++
 		}
 		switch {
 		case m.suspect && m.queue == inRecheck:
@@ -433,7 +449,7 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 		default:
 			cooling++
 			if !m.suspect {
-				quiet++
+				quiet[m.mute]++
 			}
 		}
 		if w.l.Suspected(Slot(i)) != m.suspect || w.l.Held(Slot(i)) != (m.state == Cooling && m.queue == inHeld) {
@@ -449,7 +465,8 @@ func (w *machine) checkLists(t *rapid.T, counts Counts) {
 	walk(w.l.cooling, byState, cooling)
 	walk(w.l.held, byState, held)
 	walk(w.l.recheck, byState, recheck)
-	walk(w.l.quiet, byQuiet, quiet)
+	walk(w.l.quiet, byQuiet, quiet[false])
+	walk(w.l.mute, byQuiet, quiet[true])
 	walk(w.l.hushed, byHush, counts[Draining])
 	for _, q := range w.l.foreign {
 		walk(q, byState, q.length)
@@ -539,7 +556,7 @@ func (w *machine) poll(t *rapid.T) {
 		w.l.Redrain(s, w.m.now)
 		m := &w.m.slots[want]
 		w.m.enter(want, Draining)
-		m.suspect = false
+		m.suspect, m.mute = false, false
 		m.heard, m.heardTurn, m.checked, m.freed = w.m.now, w.m.next(), w.m.now, w.m.now
 	}
 }
@@ -562,13 +579,13 @@ func TestLedgerAgreesWithTheModel(t *testing.T) {
 			},
 			"release": func(t *rapid.T) {
 				_, s := w.drawLease(t)
-				w.release(s, rapid.Bool().Draw(t, "bound"))
+				w.release(s, rapid.Bool().Draw(t, "bound"), rapid.Bool().Draw(t, "mute"))
 			},
 			"owner dies": func(t *rapid.T) {
 				key, _ := w.drawLease(t)
 				bound := rapid.Bool().Draw(t, "bound")
 				for s, ok := w.l.Owned(key.owner); ok; s, ok = w.l.Owned(key.owner) {
-					w.release(int(s), bound)
+					w.release(int(s), bound, false)
 				}
 				for k := range w.leases {
 					if k.owner == key.owner {

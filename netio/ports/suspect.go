@@ -40,7 +40,7 @@ func (l *Ledger) Suspect(s Slot, tenant Tenant, now time.Time) {
 	l.leave(s)
 	r := &l.slots[s]
 	r.holder = Holder{Tenant: tenant}
-	r.heard, r.checked, r.freed = at, at, at
+	r.heard, r.checked, r.freed, r.mute = at, at, at, false
 	l.suspected(s)
 }
 
@@ -67,7 +67,7 @@ func (l *Ledger) Redrain(s Slot, now time.Time) {
 	at := l.clock(now)
 	l.leave(s)
 	r := &l.slots[s]
-	r.heard, r.checked, r.freed = at, at, at
+	r.heard, r.checked, r.freed, r.mute = at, at, at, false
 	l.setSuspect(s, false)
 	l.drain(s)
 }
@@ -122,7 +122,7 @@ func (l *Ledger) leaveCooling(s Slot) {
 	default:
 		l.remove(&l.cooling, byState, s)
 		if !r.suspect {
-			l.remove(&l.quiet, byQuiet, s)
+			l.rouse(s)
 		}
 	}
 }
