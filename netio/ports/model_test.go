@@ -37,8 +37,8 @@ type modelSlot struct {
 	heardTurn                    int
 	level                        int
 	suspect                      bool
-	again                        bool // it was leased while it drained
-	mute                         bool // its holder heard nothing, and nothing has been heard since
+	again                        bool  // it was leased while it drained
+	mute                         bool  // its holder heard nothing, and nothing has been heard since
 	queue                        queue // of a cooling or foreign slot
 	until                        time.Time
 }
