@@ -305,6 +305,27 @@ func TestReaderBeginsAtWholeKeyFrame(t *testing.T) {
 	require.Equal(t, fuIDR, chunks[0][0].payload)
 }
 
+// A long group of pictures is kept whole, far beyond what a ring begins with, and a reader that stands in it loses nothing when the ring grows.
+func TestLongGroupsOfPicturesAreKept(t *testing.T) {
+	a := newAV(t, Options{})
+	a.frame(epoch, idr)
+	r := a.NewReader(ReaderOptions{})
+	const pictures = 20 * firstSlots
+	taken := 0
+	for i := range pictures {
+		a.frame(epoch.Add(time.Duration(i+1)*40*time.Millisecond), slice)
+		if i%100 == 0 {
+			chunks, _ := drain(t, r)
+			taken += len(chunks)
+		}
+	}
+	chunks, _ := drain(t, r)
+	require.Equal(t, pictures+1, taken+len(chunks))
+	require.Zero(t, r.Stats().Dropped)
+	chunks, _ = drain(t, a.NewReader(ReaderOptions{}))
+	require.Len(t, chunks, pictures+1)
+}
+
 func TestNoPictureCache(t *testing.T) {
 	a := newAV(t, Options{GOPBytes: -1})
 	a.frame(epoch, idr)

@@ -8,8 +8,8 @@ import (
 // ring keeps the newest chunks. push belongs to the hub's lock; everything else may be called from any goroutine. A reader that is handed a chunk keeps it
 // alive, so dropping one from the ring never waits for anybody.
 type ring struct {
-	slots []atomic.Pointer[Chunk]
-	mask  uint64
+	slots atomic.Pointer[slots] // the present ones; replaced by twice as many when they are full, up to most
+	most  int
 	head  atomic.Uint64 // position of the next chunk
 	tail  atomic.Uint64 // position of the oldest chunk kept
 
@@ -17,21 +17,40 @@ type ring struct {
 	bytes   atomic.Uint64 // ever published
 }
 
+// slots hold the chunk of each position modulo their number, which is a power of two.
+type slots []atomic.Pointer[Chunk]
+
+func (s slots) of(pos uint64) *atomic.Pointer[Chunk] { return &s[pos&uint64(len(s)-1)] }
+
+// firstSlots is enough for a second or two. Most streams need no more, and the garbage collector looks at every slot.
+const firstSlots = 64
+
 func newRing(chunks int) *ring {
-	size := 2
-	for size < chunks && size < 1<<20 {
-		size *= 2
+	r := &ring{most: 2}
+	for r.most < chunks && r.most < 1<<20 {
+		r.most *= 2
 	}
-	return &ring{slots: make([]atomic.Pointer[Chunk], size), mask: uint64(size - 1)}
+	first := make(slots, min(firstSlots, r.most))
+	r.slots.Store(&first)
+	return r
 }
 
 // get returns the chunk at a position, nil when it is not there yet or not any more.
 func (r *ring) get(pos uint64) *Chunk {
-	c := r.slots[pos&r.mask].Load()
+	c := r.slots.Load().of(pos).Load()
 	if c == nil || c.pos != pos {
 		return nil
 	}
 	return c
+}
+
+// grow moves what is held to more slots. A reader that has the former ones in hand finds the same chunks there.
+func (r *ring) grow(size int) {
+	more := make(slots, size)
+	for pos := r.tail.Load(); pos < r.head.Load(); pos++ {
+		more.of(pos).Store(r.get(pos))
+	}
+	r.slots.Store(&more)
 }
 
 // held returns how much the ring keeps.
@@ -59,12 +78,16 @@ func (r *ring) newest() mark {
 func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool, slowest uint64) {
 	c.pos = r.head.Load()
 	c.before, c.bytesBefore = r.packets.Load(), r.bytes.Load()
-	if c.pos-r.tail.Load() == uint64(len(r.slots)) {
-		r.drop()
+	if size := len(*r.slots.Load()); c.pos-r.tail.Load() == uint64(size) {
+		if size < r.most {
+			r.grow(2 * size)
+		} else {
+			r.drop()
+		}
 	}
 	r.packets.Store(c.before + uint64(len(c.Packets)))
 	r.bytes.Store(c.bytesBefore + uint64(len(c.Data)))
-	r.slots[c.pos&r.mask].Store(c)
+	r.slots.Load().of(c.pos).Store(c)
 	r.head.Store(c.pos + 1)
 
 	if gopOK {
@@ -92,5 +115,5 @@ func age(newest, oldest *Chunk) time.Duration { return newest.Arrived.Sub(oldest
 func (r *ring) drop() {
 	tail := r.tail.Load()
 	r.tail.Store(tail + 1)
-	r.slots[tail&r.mask].Store(nil)
+	r.slots.Load().of(tail).Store(nil)
 }
