@@ -31,6 +31,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	defer tuneCollector()()
 	out := newLogOutput(opts.LogOutput)
 	out.setFormat(cfg.Log.Format)
 	setLogLevel(cfg)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -54,8 +53,6 @@ func (p *program) serve(ctx context.Context, opts supervisor.Options) error {
 	signal.Notify(endings, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(endings)
 
-	defer runtime.KeepAlive(roomToCollect())
-
 	opts.Signals = signals
 	opts.LogOutput = p.errOut
 	opts.Version = buildOf(debug.ReadBuildInfo()).Version
@@ -69,13 +66,6 @@ func (p *program) serve(ctx context.Context, opts supervisor.Options) error {
 	}
 	return err
 }
-
-// roomBytes is what a heap may grow by, beyond the growth that GOGC allows, before it is collected.
-const roomBytes = 12 << 20
-
-// roomToCollect takes memory that is never touched, and so is none of the machine's. It counts as live: the few megabytes of a server without streams would else be collected several times a second
-// while a platform opens and closes receivers, at a fifth of the server's processor time.
-func roomToCollect() []byte { return make([]byte, roomBytes) }
 
 // listenCure says what to do about a listener that could not be opened.
 func listenCure(err error) string {
