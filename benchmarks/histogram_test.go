@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// histogram counts times in buckets that are at most an eighth of the time wide. It takes no memory while counting.
+// histogram counts times in buckets that are at most a 32nd of the time wide. It takes no memory while counting.
 type histogram struct {
-	counts [64 * 8]uint64
+	counts [59 * 32]uint64
 	total  uint64
 }
 
 func (h *histogram) add(d time.Duration) {
-	n := uint64(max(d, 8)) //nolint:gosec // positive
-	exp := bits.Len64(n) - 4
-	h.counts[exp*8+int(n>>exp)-8]++ //nolint:gosec // below 512
+	n := uint64(max(d, 32)) //nolint:gosec // positive
+	exp := bits.Len64(n) - 6
+	h.counts[exp*32+int(n>>exp)-32]++ //nolint:gosec // below 64
 	h.total++
 }
 
@@ -31,7 +31,7 @@ func (h *histogram) quantile(q float64) time.Duration {
 	rank := uint64(q * float64(h.total))
 	for i, n := range h.counts {
 		if n > rank || n > 0 && rank == 0 {
-			return time.Duration(uint64(i%8+9) << (i / 8)) //nolint:gosec // small
+			return time.Duration(uint64(i%32+33) << (i / 32)) //nolint:gosec // small
 		}
 		rank -= n
 	}
@@ -53,7 +53,7 @@ func TestHistogram(t *testing.T) {
 	h.merge(&other)
 	for q, want := range map[float64]time.Duration{0.5: 500 * time.Microsecond, 0.99: 990 * time.Microsecond, 1: time.Hour} {
 		got := h.quantile(min(q, 1-1e-9))
-		if got < want || got > want*9/8+1 {
+		if got < want || got > want*33/32+1 {
 			t.Errorf("quantile %v is %s, want %s", q, got, want)
 		}
 	}
