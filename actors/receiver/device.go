@@ -87,7 +87,8 @@ func (a *deviceActor) onStarted(ctx actor.Context) {
 	a.flow.prepare(ctx, &a.opts, a.config, a.log, a.key, a.key.String())
 	a.show()
 	a.watchSilence()
-	a.log.Info().Stringer("peer", a.flow.peer).Str("stream", a.key.Path()).Msg("a device sends to the shared port")
+	// Whoever invents devices must not fill the log: one that is published says so.
+	a.log.Debug().Stringer("peer", a.flow.peer).Str("stream", a.key.Path()).Msg("a device sends to the shared port")
 }
 
 func (a *deviceActor) silenceLeft() time.Duration {
@@ -131,7 +132,11 @@ func (a *deviceActor) end(ctx actor.Context, reason actors.CloseReason) {
 	if a.over {
 		return
 	}
-	a.log.Info().Str("reason", string(reason)).Str("stream", a.key.Path()).Msg("device of the shared port closed")
+	level := zerolog.InfoLevel
+	if a.flow.source.Stats().LastFrame.IsZero() {
+		level = zerolog.DebugLevel
+	}
+	a.log.WithLevel(level).Str("reason", string(reason)).Str("stream", a.key.Path()).Msg("device of the shared port closed")
 	a.close(ctx, reason, true)
 	ctx.Send(ctx.Parent(), &deviceOver{a.self})
 }

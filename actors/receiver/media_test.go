@@ -2,12 +2,17 @@ package receiver
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -405,10 +410,17 @@ func TestDevicesOfASharedPortAreBoundedAndLeaveWhenTheyAreSilent(t *testing.T) {
 
 func TestInventedDevicesMakeRoomForRealOnes(t *testing.T) {
 	var shared *Shared
+	var lines sync.Map // of the log, by text: how often
 	r := newRig(t, 18, func(r *rig) {
 		shared = sharedPort(t)
 		r.shared = shared
 		r.config.RTPProxy.MaxDevices = 4
+		own := *r.rt
+		own.Log = zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(_ *zerolog.Event, level zerolog.Level, text string) {
+			n, _ := lines.LoadOrStore(level.String()+" "+text, &atomic.Int32{})
+			n.(*atomic.Int32).Add(1)
+		}))
+		r.rt = &own
 	})
 	port := shared.Local.Port()
 	newSpeaker(t, 0xA).chat(port)
@@ -429,6 +441,18 @@ func TestInventedDevicesMakeRoomForRealOnes(t *testing.T) {
 	r.await("0000000A", "stays", published)
 	_, there := r.one("000000B0")
 	require.True(t, there, "the test for silence is paused")
+	infos, warnings := 0, 0
+	lines.Range(func(line, n any) bool {
+		switch text := line.(string); {
+		case strings.HasPrefix(text, "info a device"), strings.HasPrefix(text, "info device of"):
+			infos++
+		case strings.HasPrefix(text, "warn new devices of the shared port"):
+			warnings += int(n.(*atomic.Int32).Load())
+		}
+		return true
+	})
+	require.Equal(t, 1, warnings, "however many are turned away")
+	require.Zero(t, infos, "nobody can fill the log")
 }
 
 func TestAMultiplexReceiverNamesStreamsByTheirSSRC(t *testing.T) {

@@ -20,6 +20,7 @@ type shared struct {
 	devices map[string]*sharedDevice // by PID id
 	flows   map[*inflow]*sharedDevice
 	made    uint64
+	warned  time.Time // when it was last logged that there are too many
 
 	// Read by the goroutines of the port.
 	limit  atomic.Int64 // rtp_proxy.max_devices
@@ -29,6 +30,9 @@ type shared struct {
 
 // roomEvery is how often devices are asked to make room, at most.
 const roomEvery = time.Second
+
+// crowdNote is how often it is logged that there are too many devices, at most.
+const crowdNote = time.Minute
 
 // sharedDevice is one device.
 type sharedDevice struct {
@@ -116,9 +120,7 @@ func (m *shared) receive(ctx actor.Context) {
 		}
 	case *crowded:
 		if msg.from == m {
-			for _, d := range m.devices {
-				ctx.Send(d.pid, &makeRoom{})
-			}
+			m.onCrowded(ctx)
 		}
 	case *deviceLocked:
 		m.pass(ctx, msg.from, msg)
@@ -128,6 +130,17 @@ func (m *shared) receive(ctx actor.Context) {
 		ctx.Stop(msg.device)
 	case *actor.Terminated:
 		m.onTerminated(ctx, msg.Who)
+	}
+}
+
+func (m *shared) onCrowded(ctx actor.Context) {
+	for _, d := range m.devices {
+		ctx.Send(d.pid, &makeRoom{})
+	}
+	if now := m.actor.opts.Now(); now.Sub(m.warned) >= crowdNote {
+		m.warned = now
+		m.actor.log.Warn().Int("devices", len(m.devices)).Int64("rtp_proxy.max_devices", m.limit.Load()).
+			Msg("new devices of the shared port are turned away: there are too many; those that have sent nothing that makes sense make room")
 	}
 }
 
