@@ -41,7 +41,7 @@ type receiversChild struct {
 func startReceivers(b *testing.B, mode string, n int) *receiversChild {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestReceiversChild$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", receiversEnv, mode, n))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", receiversEnv, mode, n), "GOGC=30") // as the server has it
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(b, err)
