@@ -9,6 +9,7 @@ import (
 
 	"berth/actors"
 	"berth/actors/actortest"
+	"berth/netio/ports"
 )
 
 func TestMain(m *testing.M) { actortest.Main(m) }
@@ -79,4 +80,19 @@ func TestNeedPeerFindsWhatIsThere(t *testing.T) {
 		actortest.NeedPeer(t, "no-such-program-of-berth")
 		t.Error("not skipped")
 	})
+}
+
+func TestRangesOfTestsDoNotMeet(t *testing.T) {
+	var taken []ports.Range
+	for _, pairs := range []int{1, 18, 60, 10} {
+		r := actortest.FreeRange(t, pairs)
+		require.Equal(t, pairs, r.Pairs())
+		for _, other := range taken {
+			require.True(t, r.High < other.Low || other.High < r.Low, "%s and %s", r, other)
+		}
+		taken = append(taken, r)
+	}
+	for range 20 {
+		t.Run("one that ends gives its range back", func(t *testing.T) { actortest.FreeRange(t, 500) })
+	}
 }

@@ -24,7 +24,6 @@ import (
 	"berth/media"
 	"berth/netio/camera"
 	"berth/netio/ports"
-	"berth/netio/udp"
 )
 
 func TestMain(m *testing.M) { actortest.Main(m) }
@@ -52,7 +51,7 @@ func newFixture(t *testing.T, change func(f *fixture)) *fixture {
 	c.Pool.DrainIdle, c.Pool.DrainMax, c.Pool.CoolDown = time.Millisecond, time.Millisecond, 0
 	c.Proxy.RetryDelayMin, c.Proxy.RetryDelayMax = 10*time.Millisecond, 50*time.Millisecond
 	c.Proxy.ConnectTimeout, c.Proxy.MediaTimeout, c.Proxy.UDPFallbackTimeout = actortest.Wait, 500*time.Millisecond, 100*time.Millisecond
-	c.RTPProxy.PortRange = config.PortRange(freeRange(t, 18))
+	c.RTPProxy.PortRange = config.PortRange(actortest.FreeRange(t, 18))
 	if change != nil {
 		change(f)
 	}
@@ -70,28 +69,6 @@ func (f *fixture) start() {
 	f.proxies = actortest.Spawn(f.t, f.rt, Props(Options{
 		Runtime: f.rt, Config: f.config, Store: f.store, Streams: f.streams, Pool: f.pool, Restore: f.restore,
 	}), "proxies")
-}
-
-// freeRange returns a range of so many pairs that were all free a moment ago.
-func freeRange(t *testing.T, pairs int) ports.Range {
-	t.Helper()
-	local := netip.MustParseAddr("127.0.0.1")
-	for low := 20000; low < 32000; {
-		run := 0
-		for ; run < pairs; run++ {
-			rtp, rtcp, err := udp.BindPair(local, uint16(low+2*run), udp.Options{})
-			if err != nil {
-				break
-			}
-			require.NoError(t, errors.Join(rtp.Close(), rtcp.Close()))
-		}
-		if run == pairs {
-			return ports.Range{Low: uint16(low), High: uint16(low + 2*pairs - 1)}
-		}
-		low += 2*run + 2
-	}
-	t.Fatal("no free ports")
-	return ports.Range{}
 }
 
 func ask[T any](f *fixture, to *actor.PID, msg any) T {
@@ -540,7 +517,7 @@ func TestConfigChangesForLaterAttempts(t *testing.T) {
 // A full restart stops all proxies at once and starts them again; ports, sockets and goroutines must all come home.
 func TestManyStopTogether(t *testing.T) {
 	const many = 40
-	f := newFixture(t, func(f *fixture) { f.config.RTPProxy.PortRange = config.PortRange(freeRange(f.t, 2*many)) })
+	f := newFixture(t, func(f *fixture) { f.config.RTPProxy.PortRange = config.PortRange(actortest.FreeRange(f.t, 2*many)) })
 	c := startCamera(t, camera.Options{})
 	for i := range many {
 		f.restore = append(f.restore, definition(c, func(d *store.Proxy) { d.Key, d.RTPType = testKey(fmt.Sprint("s", i)), rtpUDP }))

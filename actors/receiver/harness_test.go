@@ -3,10 +3,8 @@ package receiver
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +23,6 @@ import (
 	"berth/config"
 	"berth/media"
 	"berth/netio/ports"
-	"berth/netio/udp"
 )
 
 func TestMain(m *testing.M) { actortest.Main(m) }
@@ -56,7 +53,7 @@ func newRig(t *testing.T, pairs int, change func(r *rig)) *rig {
 	c.General.WaitAddTrack, c.General.WaitAudioData = 20*time.Millisecond, 20*time.Millisecond
 	c.Pool.LeaseTimeout = 10 * time.Second
 	c.Pool.DrainIdle, c.Pool.DrainMax, c.Pool.CoolDown = 10*time.Millisecond, 20*time.Millisecond, 0
-	c.RTPProxy.PortRange = config.PortRange(freeRange(t, pairs))
+	c.RTPProxy.PortRange = config.PortRange(actortest.FreeRange(t, pairs))
 	c.RTPProxy.Timeout = time.Hour
 	if change != nil {
 		change(r)
@@ -76,27 +73,6 @@ func (r *rig) start() {
 	r.receivers = actortest.Spawn(r.t, r.rt, Props(Options{
 		Runtime: r.rt, Config: r.config, Store: r.store, Streams: r.streams, Pool: r.pool, Hook: r.hook.PID, Restore: r.restore, Shared: r.shared,
 	}), "receivers")
-}
-
-// freeRange returns a range of so many pairs that were all free a moment ago. Where it looks first depends on the process, so that test binaries that run side by side do not meet.
-func freeRange(t *testing.T, pairs int) ports.Range {
-	t.Helper()
-	for try := range 2000 {
-		low := 20000 + 2*((os.Getpid()*41+try*(pairs+1))%(6000-pairs))
-		run := 0
-		for ; run < pairs; run++ {
-			rtp, rtcp, err := udp.BindPair(netip.IPv6Unspecified(), uint16(low+2*run), udp.Options{}) //nolint:gosec // below 32768
-			if err != nil {
-				break
-			}
-			require.NoError(t, errors.Join(rtp.Close(), rtcp.Close()))
-		}
-		if run == pairs {
-			return ports.Range{Low: uint16(low), High: uint16(low + 2*pairs - 1)} //nolint:gosec // below 32768
-		}
-	}
-	t.Fatal("no free ports")
-	return ports.Range{}
 }
 
 func ask[T any](r *rig, to *actor.PID, msg any) T {

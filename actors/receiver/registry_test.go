@@ -81,7 +81,7 @@ func TestAGivenPortIsOpenedOrTheReasonTold(t *testing.T) {
 	require.ErrorContains(t, r.open("odd", want(low+7)).Err, "is odd and lies inside")
 	require.ErrorContains(t, r.open("last", want(65535)).Err, "no port above it")
 
-	outside := freeRange(t, 1).Low
+	outside := actortest.FreeRange(t, 1).Low
 	for ports.Range(r.config.RTPProxy.PortRange).Contains(outside) {
 		outside += 2 * 18
 	}

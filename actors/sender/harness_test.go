@@ -3,7 +3,6 @@ package sender
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -25,7 +24,6 @@ import (
 	"berth/config"
 	"berth/media"
 	"berth/netio/ports"
-	"berth/netio/udp"
 )
 
 func TestMain(m *testing.M) { actortest.Main(m) }
@@ -54,7 +52,7 @@ func newFixture(t *testing.T, change func(f *fixture)) *fixture {
 	c.Pool.Bind = loopback
 	c.Pool.LeaseTimeout = 10 * time.Second
 	c.Pool.DrainIdle, c.Pool.DrainMax, c.Pool.CoolDown = time.Millisecond, time.Millisecond, 0
-	c.RTPProxy.PortRange = config.PortRange(freeRange(t, 18))
+	c.RTPProxy.PortRange = config.PortRange(actortest.FreeRange(t, 18))
 	f.opts = Options{RetryEvery: 5 * time.Millisecond, RestoreFor: actortest.Wait}
 	f.hook = actortest.NewProbe(t, f.rt, "hook")
 	if change != nil {
@@ -80,27 +78,6 @@ func (f *fixture) restart() {
 	actortest.Stop(f.t, f.rt, f.senders)
 	f.opts.Restore = f.stored()
 	f.start()
-}
-
-// freeRange returns a range of so many pairs that were all free a moment ago.
-func freeRange(t *testing.T, pairs int) ports.Range {
-	t.Helper()
-	for low := 21000; low < 32000; {
-		run := 0
-		for ; run < pairs; run++ {
-			rtp, rtcp, err := udp.BindPair(loopback, uint16(low+2*run), udp.Options{})
-			if err != nil {
-				break
-			}
-			require.NoError(t, errors.Join(rtp.Close(), rtcp.Close()))
-		}
-		if run == pairs {
-			return ports.Range{Low: uint16(low), High: uint16(low + 2*pairs - 1)}
-		}
-		low += 2*run + 2
-	}
-	t.Fatal("no free ports")
-	return ports.Range{}
 }
 
 func ask[T any](f *fixture, to *actor.PID, msg any) T {

@@ -98,7 +98,7 @@ func TestSendsOverTCP(t *testing.T) {
 func freeBeside(t *testing.T, f *fixture) uint16 {
 	t.Helper()
 	for range 50 {
-		r := freeRange(t, 40)
+		r := actortest.FreeRange(t, 40)
 		if port := r.High - 3; !f.config.RTPProxy.PortRange.Contains(port) {
 			return port
 		}

@@ -250,25 +250,11 @@ func TestUDPViewerThatDoesNotLeaveHoldsTheEndUpForOneGraceOnly(t *testing.T) {
 	require.False(t, actortest.Alive(w.rt, a.Stream))
 }
 
-// freeRange finds a range of pairs below the ephemeral ports; single ports of it may be taken, which the pool copes with.
-func freeRange(t *testing.T, pairs int) uint16 {
-	t.Helper()
-	for low := uint16(21000); low < 30000; low += uint16(2 * pairs) {
-		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), low)))
-		if err == nil {
-			require.NoError(t, c.Close())
-			return low
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
 func TestCrashOfAStream(t *testing.T) {
 	actortest.CheckLeaks(t)
 	rt := actortest.Runtime()
 	cfg := config.Default()
-	low := freeRange(t, 20)
+	low := actortest.FreeRange(t, 20).Low
 	cfg.Pool.Bind = netip.MustParseAddr("127.0.0.1")
 	child := make(chan *actor.PID, 1)
 	actortest.SpawnFunc(t, rt, "engine", func(ctx actor.Context) {

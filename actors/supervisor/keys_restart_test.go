@@ -17,6 +17,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
+	"berth/actors/actortest"
+
 	"berth/actors"
 	"berth/actors/reload"
 	"berth/config"
@@ -172,7 +174,7 @@ func TestEveryRestartKeyWaits(t *testing.T) {
 	for i := range marks.tcp {
 		marks.tcp[i] = freeSharedPort(t) // the last one is opened over UDP too
 	}
-	low := freeRange(t, 60) + 40
+	low := int(actortest.FreeRange(t, 60).Low) + 40
 	marks.media = fmt.Sprintf("%d-%d", low, low+39)
 	r.mark = marks
 	rows := restartKeys(r)

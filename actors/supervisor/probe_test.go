@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"berth/actors/actortest"
 	"berth/config"
 )
 
@@ -73,7 +74,7 @@ func TestADryRunProbesWhatAFullRestartWouldNeed(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	low, high := s.bounds()
-	above := freeRange(t, s.pairs+30) + 2*s.pairs // not the server's, whether or not the search has found that one
+	above := int(actortest.FreeRange(t, s.pairs+30).Low) + 2*s.pairs // not the server's, whether or not the search has found that one
 	held := above + 4
 	stranger, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: held})
 	require.NoError(t, err)

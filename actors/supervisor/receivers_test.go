@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"berth/actors"
+	"berth/actors/actortest"
 	"berth/actors/store"
 )
 
@@ -32,7 +33,7 @@ func freeSharedPort(t *testing.T) int {
 // The story of ZLMediaKit's issue 3667 with receivers: the range is full and is said to be, a raised range waits for a full restart and is said to, and the full restart makes room and loses nothing.
 func TestAFullRangeOfReceiversIsRaisedByAFullRestart(t *testing.T) {
 	s := newServer(t, 18)
-	low := freeRange(t, 30)
+	low := int(actortest.FreeRange(t, 30).Low)
 	s.keys["rtp_proxy.port_range"] = fmt.Sprintf(`"%d-%d"`, low, low+35)
 	s.start(faults{})
 	had := map[string]int{}

@@ -47,7 +47,7 @@ func newServer(t *testing.T, pairs int) *server {
 	t.Helper()
 	actortest.CheckLeaks(t)
 	dir := t.TempDir()
-	low := freeRange(t, pairs)
+	low := int(actortest.FreeRange(t, pairs).Low)
 	s := &server{
 		t: t, file: filepath.Join(dir, "berth.toml"), pairs: pairs,
 		signals: make(chan os.Signal, 16), ended: make(chan error, 1),
@@ -313,30 +313,6 @@ func freePort(t *testing.T) int {
 
 // portsGiven keeps freePort from giving a port twice. It stays below the ephemeral ports, which anybody's connection may have when the server opens it.
 var portsGiven atomic.Int32
-
-// freeRange finds a range of pairs below the ephemeral ports that nobody holds now. The start depends on the process, so that test binaries that run side by side do not meet.
-func freeRange(t *testing.T, pairs int) int {
-	t.Helper()
-	for try := range 200 {
-		low := 10000 + 2*((os.Getpid()*37+try*131)%6000)
-		if rangeFree(low, 2*pairs) {
-			return low
-		}
-	}
-	t.Fatal("no free range of ports")
-	return 0
-}
-
-func rangeFree(low, ports int) bool {
-	for port := low; port < low+ports; port++ {
-		conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
-		if err != nil {
-			return false
-		}
-		_ = conn.Close()
-	}
-	return true
-}
 
 func startCamera(t *testing.T) *camera.Camera {
 	t.Helper()

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"berth/actors/actortest"
 	"berth/config"
 )
 
@@ -165,8 +166,7 @@ type daemon struct {
 func newDaemon(t *testing.T, pairs int) *daemon {
 	t.Helper()
 	dir := t.TempDir()
-	low := freeRange(t, pairs)
-	pool := config.PortRange{Low: uint16(low), High: uint16(low + 2*pairs - 1)}
+	pool := config.PortRange(actortest.FreeRange(t, pairs))
 	web, err := freePort(0, pool)
 	require.NoError(t, err)
 	rtsp, err := freePort(0, pool)
@@ -182,18 +182,6 @@ func newDaemon(t *testing.T, pairs int) *daemon {
 	}
 	d.write()
 	return d
-}
-
-// freeRange finds the even low end of a range in which no port is held by anybody.
-func freeRange(t *testing.T, pairs int) int {
-	t.Helper()
-	for low := 21000 + 2*(os.Getpid()%1000); low+2*pairs < 32000; low += 2 * pairs {
-		if rangeIsFree(low, 2*pairs) {
-			return low
-		}
-	}
-	t.Fatalf("no %d free ports in a row between 21000 and 32000", 2*pairs)
-	return 0
 }
 
 func rangeIsFree(low, ports int) bool {

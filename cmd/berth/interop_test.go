@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,22 +21,10 @@ import (
 // atOnce is how many players of one step run beside each other: enough to be quick, few enough for two slow cores.
 const atOnce = 6
 
-// interopPorts hands out port ranges to daemons that run beside each other, below those that other tests look at.
-var interopPorts atomic.Int32
-
-// newInteropDaemon is newDaemon with a range that no other daemon of this process uses. It listens on host.
+// newInteropDaemon is newDaemon with room for many players. It listens on host.
 func newInteropDaemon(t *testing.T, host string) *daemon {
 	t.Helper()
-	const pairs = 60
-	d := newDaemon(t, 18)
-	for {
-		low := 12000 + 2*pairs*int(interopPorts.Add(1)-1)
-		require.Less(t, low, 20000, "no free range for a daemon")
-		if rangeIsFree(low, 2*pairs) {
-			d.keys["rtp_proxy.port_range"] = fmt.Sprintf("%q", config.PortRange{Low: uint16(low), High: uint16(low + 2*pairs - 1)}.String())
-			break
-		}
-	}
+	d := newDaemon(t, 60)
 	_, port, err := net.SplitHostPort(d.rtsp)
 	require.NoError(t, err)
 	d.keys["general.listen_ip"] = fmt.Sprintf("%q", host)
