@@ -64,6 +64,9 @@ func TestUnitFitsTheProgram(t *testing.T) {
 		require.Equal(t, "yes", one("Service."+key))
 	}
 	require.Empty(t, one("Service.CapabilityBoundingSet"))
+	require.Equal(t, "0", one("Unit.StartLimitIntervalSec"), "a server that cannot start yet is tried again for as long as it takes")
+	require.NotContains(t, unit, "Service.RestartPreventExitStatus", "2 is wrong usage, but also what Go exits with when the watchdog ends it")
+	require.Equal(t, "EPERM", one("Service.SystemCallErrorNumber"), "a system call outside the filter must not kill the server")
 	for _, family := range []string{"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} {
 		require.Contains(t, strings.Fields(one("Service.RestrictAddressFamilies")), family)
 	}
@@ -130,11 +133,12 @@ func TestUnitParses(t *testing.T) {
 func TestContainerFileFitsTheProgram(t *testing.T) {
 	text := deployFile(t, "Containerfile")
 	cfg := config.Default()
-	require.Contains(t, text, fmt.Sprintf("\nEXPOSE %d/tcp %d/tcp\n", cfg.HTTP.Port, cfg.RTSP.Port))
+	require.Contains(t, text, fmt.Sprintf("\nEXPOSE %d/tcp %d/tcp %d/tcp %[3]d/udp\n", cfg.HTTP.Port, cfg.RTSP.Port, cfg.RTPProxy.Port))
 	require.Contains(t, text, cfg.RTPProxy.PortRange.String()+"/udp")
 	require.Contains(t, text, "CGO_ENABLED=0")
 	require.Regexp(t, `(?m)^USER [1-9]\d*:[1-9]\d*$`, text, "not root, by number: there is no list of users in the image")
 	require.Contains(t, text, "\nENV STATE_DIRECTORY=/var/lib/berth\nVOLUME /var/lib/berth\n")
+	require.Regexp(t, `install .*-m 1777 \S+/tmp\b`, text, "berth demo keeps its state in the temporary directory, and scratch has none")
 
 	mod, err := os.ReadFile("../../go.mod")
 	require.NoError(t, err)
@@ -165,7 +169,7 @@ func TestComposeFileHasThePlannedRange(t *testing.T) {
 	require.NotNil(t, comment, "the file says how its range was planned")
 	plan := planOf(t, env, append(strings.Fields(comment[1])[2:], "--range", "20000-29999")...)
 
-	set := regexp.MustCompile(`(?m)^ +(BERTH_\w+): (\S+)`).FindAllStringSubmatch(text, -1)
+	set := regexp.MustCompile(`(?m)^ +(BERTH_\w+): (.+)$`).FindAllStringSubmatch(text, -1)
 	require.Len(t, set, 2)
 	require.Equal(t, plan.Range, set[0][2])
 	cfg, _, err := config.Load(config.Options{Env: []string{
@@ -176,9 +180,17 @@ func TestComposeFileHasThePlannedRange(t *testing.T) {
 	require.Equal(t, "192.0.2.10", cfg.Pool.Advertise.String())
 	for _, published := range []string{
 		fmt.Sprintf(`"%d:%[1]d/tcp"`, cfg.HTTP.Port), fmt.Sprintf(`"%d:%[1]d/tcp"`, cfg.RTSP.Port), fmt.Sprintf(`"%s:%[1]s/udp"`, plan.Range),
+		fmt.Sprintf(`"%d:%[1]d/tcp"`, cfg.RTPProxy.Port), fmt.Sprintf(`"%d:%[1]d/udp"`, cfg.RTPProxy.Port),
 	} {
 		require.Contains(t, text, published)
 	}
+	// Variables of all services are filled in, whatever the profile: one that must be set would stop the host variant too. So what stands in
+	// for the address is something that the server refuses, naming the variable.
+	require.NotContains(t, text, ":?")
+	standIn := regexp.MustCompile(`^\$\{ADVERTISE:-(.+)\}$`).FindStringSubmatch(set[1][2])
+	require.NotNil(t, standIn, set[1][2])
+	_, _, err = config.Load(config.Options{Env: []string{set[1][1] + "=" + standIn[1], "STATE_DIRECTORY=/var/lib/berth"}})
+	require.ErrorContains(t, err, "ADVERTISE")
 	// The host variant publishes nothing and has the default range.
 	host := text[strings.Index(text, "berth-host:"):strings.Index(text, "berth-bridge:")]
 	require.Contains(t, host, "network_mode: host")

@@ -31,11 +31,11 @@ func (l *Ledger) longestQuiet(at time.Duration) Slot {
 	return s
 }
 
-// QuietDraining returns the draining slot that has been quiet longest, if that is [QuietEnough]; false when there is none. It is for a caller who has no descriptors left: the slot
+// QuietDraining returns the draining slot that has been quiet longest, if that is [QuietEnough] or if it has been mute; false when there is none. It is for a caller who has no descriptors left: the slot
 // holds some, and is what a stranger might have under pressure.
 func (l *Ledger) QuietDraining(now time.Time) (Slot, bool) {
 	at := l.clock(now)
-	if s := l.hushed.head; s != None && at-l.slots[s].heard >= QuietEnough {
+	if s := l.hushed.head; s != None && (l.slots[s].mute || at-l.slots[s].heard >= QuietEnough) {
 		return s, true
 	}
 	return None, false

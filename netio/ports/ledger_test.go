@@ -276,6 +276,17 @@ func TestWithoutDescriptorsTheLongestQuietDrainEnds(t *testing.T) {
 	l.Lease(a, Holder{Owner: l.owner(2), ID: 1, Tenant: tenant("a")}, now.Add(QuietEnough))
 	_, ok = l.QuietDraining(now.Add(time.Minute))
 	require.False(t, ok)
+
+	now = now.Add(time.Minute)
+	l.Lease(c, Holder{Owner: l.owner(3), ID: 1, Tenant: tenant("c")}, now)
+	l.Mute(c)
+	l.Release(c, true, now)
+	s, ok = l.QuietDraining(now)
+	require.True(t, ok, "nothing ever came in")
+	require.Equal(t, c, s)
+	l.Heard(c, 1, now)
+	_, ok = l.QuietDraining(now)
+	require.False(t, ok)
 }
 
 func TestATenantFindsItsOwnDrainingSlots(t *testing.T) {
