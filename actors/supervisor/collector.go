@@ -13,6 +13,8 @@ const (
 	// roomBytes is what it may grow by beyond that. The few megabytes of a server without streams would else be collected several times a second while a platform opens and closes receivers, at a fifth of the
 	// server's processor time.
 	roomBytes = 12 << 20
+	// untouched is the memory that makes that room: it is never touched, and so is none of the machine's, but it counts as live.
+	untouched = roomBytes / growPercent * 100
 )
 
 // tuneCollector sets the garbage collector up for a media server. end undoes it.
@@ -21,8 +23,7 @@ func tuneCollector() (end func()) {
 		return func() {}
 	}
 	was := debug.SetGCPercent(growPercent)
-	// Memory that is never touched is none of the machine's, and counts as live.
-	room := make([]byte, roomBytes/growPercent*100)
+	room := make([]byte, untouched)
 	return func() {
 		debug.SetGCPercent(was)
 		runtime.KeepAlive(room)

@@ -210,6 +210,7 @@ func (b *badSite) loses(t *testing.T) {
 	require.NoError(t, d.send(d.next()...))
 	require.NoError(t, d.send(d.next()...))
 	v := b.s.mustView("rtp/lossy")
+	b.s.eventually("it begins with the first picture", func() bool { return v.got() > 0 }) // on a busy machine it may come before that has been published
 	var packets [][]byte
 	lost, made, whole := 0, 0, 2
 	for range badPictures {
@@ -250,6 +251,7 @@ func (b *badSite) reorders(t *testing.T) {
 	require.NoError(t, d.send(d.next()...))
 	require.NoError(t, d.send(d.next()...))
 	v := b.s.mustView("rtp/unsorted")
+	b.s.eventually("it begins with the first picture", func() bool { return v.got() > 0 }) // on a busy machine it may come before that has been published
 	var packets [][]byte
 	for range badPictures {
 		packets = append(packets, d.next()...)
