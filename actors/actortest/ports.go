@@ -12,9 +12,9 @@ import (
 	"berth/netio/ports"
 )
 
-// Ranges come from here: below the default range and below what systems give out by themselves.
+// Ranges come from here: above the default rtp_proxy.port, below the default range and below what systems give out by themselves.
 const (
-	firstPort  = 10000
+	firstPort  = 10020
 	endPort    = 20000
 	blockPorts = 20
 	blocks     = (endPort - firstPort) / blockPorts
