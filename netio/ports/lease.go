@@ -107,10 +107,10 @@ func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	if _, taken := l.Find(holder.Owner, holder.ID); taken {
 		panic("ports: an owner leases twice under one ID")
 	}
-	l.clock(now)
+	at := l.clock(now)
 	l.leave(s)
 	r := &l.slots[s]
-	r.again = r.state == Draining
+	r.early = !r.mute && at-r.heard < QuietEnough
 	l.epoch++
 	r.holder, r.epoch, r.late, r.level, r.mute = holder, l.epoch, 0, 0, false
 	l.setSuspect(s, false)
@@ -120,10 +120,11 @@ func (l *Ledger) Lease(s Slot, holder Holder, now time.Time) uint64 {
 	return l.epoch
 }
 
-// Mute notes that the holder of leased slot s has heard nothing on it. It is for a slot that is about to be released, and does nothing for one that was leased while it drained.
+// Mute notes that the holder of leased slot s has heard nothing on it. It is for a slot that is about to be released, and does nothing for one that was leased before it had been
+// quiet for [QuietEnough], as its own stream may, or who asks for its port.
 func (l *Ledger) Mute(s Slot) {
 	l.expect(s, "silence", Leased)
-	l.slots[s].mute = !l.slots[s].again
+	l.slots[s].mute = !l.slots[s].early
 }
 
 // Release ends the lease of slot s. When its UDP sockets stay bound it drains; otherwise it cools, or is free at once when there is no cooling time.

@@ -88,7 +88,7 @@ type record struct {
 	level   uint8         // foreign: index of its back-off
 	queue   queue         // cooling and foreign: which list it is in
 	suspect bool          // its old peer was still sending when it was closed, or nobody has listened since
-	again   bool          // its present holder's stream had it before and took it back: what was heard in between is not forgotten
+	early   bool          // leased before it had been quiet for long enough: what was heard before counts on
 	mute    bool          // its present or last holder heard nothing, and nothing has been heard since
 }
 
@@ -107,6 +107,7 @@ func NewLedger(opts Options) *Ledger {
 	order := make([]Slot, pairs)
 	for i := range order {
 		order[i] = Slot(i)
+		l.slots[i].heard = -QuietEnough // nobody has had it
 	}
 	if opts.Shuffle != nil {
 		opts.Shuffle(pairs, func(i, j int) { order[i], order[j] = order[j], order[i] })

@@ -249,6 +249,18 @@ func TestUnderPressureASlotThatHeardNothingIsUsedAtOnce(t *testing.T) {
 	l.Release(a, true, start)
 	_, ok = l.Candidate(start)
 	require.False(t, ok)
+	l.Drained(a, start)
+	l.Lease(a, Holder{Owner: l.owner(2), ID: 3, Tenant: tenant("b")}, start) // another stream asked for its port
+	l.Mute(a)
+	l.Release(a, true, start)
+	_, ok = l.Candidate(start)
+	require.False(t, ok)
+	now = start.Add(QuietEnough)
+	l.Lease(a, Holder{Owner: l.owner(2), ID: 4, Tenant: tenant("b")}, now)
+	l.Mute(a)
+	l.Release(a, true, now)
+	_, ok = l.Candidate(now)
+	require.True(t, ok, "it was quiet before it was taken back")
 }
 
 func TestWithoutDescriptorsTheLongestQuietDrainEnds(t *testing.T) {

@@ -37,7 +37,7 @@ type modelSlot struct {
 	heardTurn                    int
 	level                        int
 	suspect                      bool
-	again                        bool  // it was leased while it drained
+	early                        bool  // it was leased before it had been quiet for long enough
 	mute                         bool  // its holder heard nothing, and nothing has been heard since
 	queue                        queue // of a cooling or foreign slot
 	until                        time.Time
@@ -53,6 +53,16 @@ type model struct {
 }
 
 func (m *model) next() int { m.turn++; return m.turn }
+
+// issue gives a slot to a holder.
+func (m *model) issue(s int, h Holder) {
+	r := &m.slots[s]
+	m.epoch++
+	r.early = !r.mute && !r.heard.IsZero() && m.now.Sub(r.heard) < QuietEnough
+	m.enter(s, Leased)
+	r.holder, r.epoch, r.late, r.suspect, r.mute = h, m.epoch, 0, false, false
+	m.high = max(m.high, m.counts()[Leased])
+}
 
 func (m *model) enter(s int, state State) {
 	m.slots[s].state, m.slots[s].since, m.slots[s].turn = state, m.now, m.next()
@@ -271,14 +281,11 @@ func (w *machine) take(t *rapid.T, s int, h Holder) {
 		}
 	}
 	got := w.l.Lease(Slot(s), h, w.m.now)
-	w.m.epoch++
+	w.m.issue(s, h)
 	if got != w.m.epoch {
 		t.Fatalf("epoch %d, want %d", got, w.m.epoch)
 	}
-	w.m.enter(s, Leased)
-	m.holder, m.epoch, m.late, m.suspect, m.mute, m.again = h, got, 0, false, false, false
 	w.leases[leaseKey{h.Owner, h.ID}] = s
-	w.m.high = max(w.m.high, w.m.counts()[Leased])
 }
 
 func (w *machine) condemn(s int) {
@@ -306,7 +313,7 @@ func (w *machine) release(s int, bound, mute bool) {
 	if mute {
 		w.l.Mute(Slot(s))
 	}
-	m.mute = mute && !m.again
+	m.mute = mute && !m.early
 	w.l.Release(Slot(s), bound, w.m.now)
 	delete(w.leases, leaseKey{m.holder.Owner, m.holder.ID})
 	m.heard, m.heardTurn, m.checked, m.freed = w.m.now, w.m.next(), w.m.now, w.m.now
@@ -354,12 +361,8 @@ func (w *machine) lease(t *rapid.T) {
 	if ok && rapid.Bool().Draw(t, "take back") {
 		w.foreign[int(kept)] = false // it is still bound, so nobody else has it
 		w.l.Lease(kept, h, w.m.now)
-		m := &w.m.slots[kept]
-		w.m.epoch++
-		w.m.enter(int(kept), Leased)
-		m.holder, m.epoch, m.late, m.mute, m.again = h, w.m.epoch, 0, false, true
+		w.m.issue(int(kept), h)
 		w.leases[leaseKey{h.Owner, h.ID}] = int(kept)
-		w.m.high = max(w.m.high, w.m.counts()[Leased])
 		return
 	}
 	busy := rapid.IntRange(0, 3).Draw(t, "packets") == 0
