@@ -19,11 +19,14 @@ func wouldBlock(err error) bool {
 // monitor thread, and takes the processor away from a call that lasts 10 µs.
 func writeVec(fd uintptr, bufs [][]byte) (int, error) {
 	first, size, rest := adjoining(bufs)
-	if len(rest) > 0 {
-		return writeScattered(fd, bufs)
-	}
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(first)), uintptr(size), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+		var n uintptr
+		var errno syscall.Errno
+		if len(rest) == 0 {
+			n, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(first)), uintptr(size), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			n, errno = sendScattered(fd, bufs)
+		}
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -51,8 +54,8 @@ func adjoining(bufs [][]byte) (first *byte, size int, rest [][]byte) {
 	return first, size, nil
 }
 
-// writeScattered is writeVec for several pieces.
-func writeScattered(fd uintptr, bufs [][]byte) (int, error) {
+// sendScattered is one try for several pieces.
+func sendScattered(fd uintptr, bufs [][]byte) (uintptr, syscall.Errno) {
 	var iov [gatherChunks + 1]unix.Iovec
 	count := 0
 	for len(bufs) > 0 && count < len(iov) {
@@ -64,14 +67,6 @@ func writeScattered(fd uintptr, bufs [][]byte) (int, error) {
 	var msg unix.Msghdr
 	msg.Iov = &iov[0]
 	msg.SetIovlen(count)
-	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
+	n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	return n, errno
 }
