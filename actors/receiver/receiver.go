@@ -290,7 +290,7 @@ func (a *receiverActor) end(ctx actor.Context, reason actors.CloseReason) {
 	a.stopTimers()
 	one := a.one
 	a.closeMedia(ctx, reason, true)
-	mute := one != nil && one.in != nil && one.in.Mute() && a.fresh // one that was restored has had a life before
+	mute := a.fresh && one != nil && one.in.Mute() // a receiver that was restored has had a life before
 	switch {
 	case a.waiting: // what the pool grants now comes back at once
 	case a.sockets.lease != nil:

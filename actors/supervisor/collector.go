@@ -23,7 +23,10 @@ func tuneCollector() (end func()) {
 		return func() {}
 	}
 	was := debug.SetGCPercent(growPercent)
-	room := make([]byte, untouched)
+	var room []byte
+	if os.Getenv("GOMEMLIMIT") == "" { // of which it would take its share
+		room = make([]byte, untouched)
+	}
 	return func() {
 		debug.SetGCPercent(was)
 		runtime.KeepAlive(room)
