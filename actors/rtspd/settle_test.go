@@ -6,6 +6,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/pion/rtp"
 	"github.com/stretchr/testify/require"
@@ -16,10 +17,7 @@ import (
 // A viewer asks to play when the picture has begun and sound has not. It is told how both line up, which takes until sound has come.
 func TestPlayWaitsUntilTracksLineUp(t *testing.T) {
 	f := newFixture(t, nil)
-	desc := testDescription()
-	source := &gortsplib.Client{Protocol: protocol(gortsplib.ProtocolTCP)}
-	require.NoError(t, source.StartRecording(f.url("/live/cam"), desc))
-	defer source.Close()
+	source, desc := f.record("/live/cam")
 	var count uint16
 	picture := func() error {
 		count++
@@ -60,10 +58,7 @@ func TestPlayWaitsUntilTracksLineUp(t *testing.T) {
 // A viewer begins when no key frame is there. Sound begins with the next one, so that nothing can be said of either track.
 func TestPlayWithoutKeyFrameTellsNoBeginning(t *testing.T) {
 	f := newFixture(t, nil)
-	desc := testDescription()
-	source := &gortsplib.Client{Protocol: protocol(gortsplib.ProtocolTCP)}
-	require.NoError(t, source.StartRecording(f.url("/live/cam"), desc))
-	defer source.Close()
+	source, desc := f.record("/live/cam")
 	for i, payload := range [][]byte{{0x41, 1, 2, 3}, make([]byte, 80)} {
 		require.NoError(t, source.WritePacketRTP(desc.Medias[i], &rtp.Packet{
 			Header: rtp.Header{Version: 2, Marker: true, PayloadType: []uint8{96, 0}[i], SequenceNumber: 1, Timestamp: 1, SSRC: 1}, Payload: payload,
@@ -74,6 +69,16 @@ func TestPlayWithoutKeyFrameTellsNoBeginning(t *testing.T) {
 		require.Nil(t, entry.Timestamp)
 		require.Nil(t, entry.SequenceNumber)
 	}
+}
+
+// record begins to publish until the end of the test, and sends nothing.
+func (f *fixture) record(path string) (*gortsplib.Client, *description.Session) {
+	f.t.Helper()
+	desc := testDescription()
+	source := &gortsplib.Client{Protocol: protocol(gortsplib.ProtocolTCP)}
+	require.NoError(f.t, source.StartRecording(f.url(path), desc))
+	f.t.Cleanup(source.Close)
+	return source, desc
 }
 
 // rtpInfo plays and returns what the viewer is told of both tracks. meanwhile runs from its request on.
