@@ -294,4 +294,5 @@ func (f *Form) close() {
 	f.mu.Unlock()
 	close(f.stop)
 	<-f.done
+	f.reader.Close()
 }

@@ -331,3 +331,18 @@ func (p *nullPath) Closed() <-chan struct{} { return p.closed }
 func (p *nullPath) Peer() netip.AddrPort { return netip.AddrPort{} }
 
 func (p *nullPath) Local() netip.AddrPort { return netip.AddrPort{} }
+
+// A form that nobody uses any more must not look like a viewer that has fallen behind: the hub would keep seconds of media for it, for as long as the stream lasts.
+func TestNothingIsKeptForAFormThatHasBeenReleased(t *testing.T) {
+	s := newTestStream(t, true, nil, hub.Options{})
+	s.picture(true, 1000)
+	forms := &Forms{}
+	form, err := forms.Use(s.hub, FormOptions{Kind: FormPS})
+	require.NoError(t, err)
+	form.Release()
+	for range 10 {
+		s.picture(true, 1000)
+		s.picture(false, 1000)
+	}
+	require.Equal(t, 2, s.hub.Stats().RingChunks, "the last group of pictures")
+}
