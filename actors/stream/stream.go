@@ -13,6 +13,7 @@ import (
 	"berth/config"
 	"berth/media"
 	"berth/media/hub"
+	"berth/media/slab"
 )
 
 // Setup is what the registry makes a stream of.
@@ -23,6 +24,7 @@ type Setup struct {
 	Pool      *actor.PID // leases the UDP pairs
 	Hook      *actor.PID // asked by on_stream_none_reader; nil = never
 	Flusher   *Flusher
+	Memory    *slab.Pool // where the stream's media lies while it has no viewers; nil = the heap
 	Now       func() time.Time
 	EndReason func() actors.CloseReason // why the actor is stopped, when it did not end by itself
 }
@@ -253,7 +255,7 @@ func wanted(sources []*media.Track) []*media.Track {
 
 func (a *streamActor) hubOptions() hub.Options {
 	c := a.Config.Stream
-	o := hub.Options{RingPackets: c.RingPackets, RingTime: c.ReaderMaxLag, GOPBytes: int64(c.GOPCache), MergeTime: a.Config.General.MergeWrite}
+	o := hub.Options{RingPackets: c.RingPackets, RingTime: c.ReaderMaxLag, GOPBytes: int64(c.GOPCache), MergeTime: a.Config.General.MergeWrite, Memory: a.Memory}
 	if o.MergeTime == 0 {
 		o.MergeTime = -1 // the key's 0 merges nothing, the hub's 0 is its default
 	}

@@ -14,6 +14,7 @@ import (
 	"berth/actors/stream"
 	"berth/config"
 	"berth/media"
+	"berth/media/slab"
 	"berth/netio/fanout"
 )
 
@@ -53,6 +54,7 @@ type registry struct {
 	waiters  waiters
 	gathers  gathers
 	flusher  *stream.Flusher
+	memory   *slab.Pool  // of the media of streams without viewers
 	stopping atomic.Bool // read by children that are being stopped
 	released bool
 }
@@ -77,7 +79,7 @@ func newRegistry(o Options) *registry {
 	return &registry{
 		Options: o, log: o.Runtime.Log.With().Str("actor", "streams").Logger(),
 		byKey: map[media.StreamKey]*entry{}, byPID: map[string]*entry{},
-		waiters: newWaiters(), gathers: newGathers(), flusher: &stream.Flusher{},
+		waiters: newWaiters(), gathers: newGathers(), flusher: &stream.Flusher{}, memory: newMemory(),
 	}
 }
 
@@ -87,6 +89,7 @@ func (a *registry) Receive(ctx actor.Context) {
 		a.release(ctx)
 	case *actor.Stopped:
 		a.flusher.Close()
+		a.memory.Close()
 	case *actor.Terminated:
 		a.onTerminated(ctx, m.Who)
 	case *Publish:
@@ -163,7 +166,7 @@ func (a *registry) publish(ctx actor.Context, key media.StreamKey, m *stream.Att
 func (a *registry) spawn(ctx actor.Context, key media.StreamKey) (*entry, error) {
 	a.names++
 	pid, err := ctx.SpawnNamed(stream.Props(stream.Setup{
-		Runtime: a.Runtime, Config: a.Config, Key: key, Pool: a.Pool, Hook: a.Hook, Flusher: a.flusher, Now: a.Now,
+		Runtime: a.Runtime, Config: a.Config, Key: key, Pool: a.Pool, Hook: a.Hook, Flusher: a.flusher, Memory: a.memory, Now: a.Now,
 		EndReason: a.childEnd,
 	}), childName(key, a.names))
 	if err != nil {

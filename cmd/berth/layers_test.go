@@ -98,7 +98,7 @@ var mediaOrder = [][]string{
 	{"media", "media/sei"},
 	{"media/rtpseq", "media/rtcpstat", "media/h264", "media/h265", "media/aac", "media/opus", "media/g711"},
 	{"media/annexb", "media/pes"},
-	{"media/sdp", "media/flv", "media/mpegts", "media/mpegps", "media/fmp4"},
+	{"media/sdp", "media/flv", "media/mpegts", "media/mpegps", "media/fmp4", "media/slab"},
 	{"media/remux"},
 	{"media/gop"},
 	{"media/hub"},

@@ -18,6 +18,7 @@ type Chunk struct {
 	epoch       uint64 // changes where the stream is continued after a gap
 	tracks      uint64 // bit t: holds a packet of track t
 	starts      uint64 // bit t: track t can be decoded from here on
+	lent        *lent  // where Data is, nil when it is the heap's, as all that readers get is
 }
 
 // Packet is the place of one packet in [Chunk.Data].

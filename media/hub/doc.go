@@ -15,8 +15,11 @@
 //
 // # Ownership of memory
 //
-// Packet bytes are copied once, into slabs of 64 KiB that belong to the chunks cut from them. Published bytes are never written again. Nothing is reference counted: a slab
+// Packet bytes are copied once, into slabs of 64 KiB that belong to the chunks cut from them. Published bytes are never written again. Nothing that a reader can see is reference counted: a slab
 // goes back to the garbage collector when the ring and the readers have let go of all its chunks, so what a stuck viewer holds on to is the chunks it is writing.
+//
+// Most streams of a platform have no readers, and what is kept for those to come would be most of the garbage. So without an open reader packets are copied into pieces that are lent (package
+// berth/media/slab) and go back as soon as the ring has dropped their chunks, with nobody else to ask. The first reader to be opened finds all of it moved to the heap, in which it stays while there are readers.
 //
 // # Goroutines
 //

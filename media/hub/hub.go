@@ -64,6 +64,7 @@ func New(tracks []*media.Track, opts Options) *Hub {
 	for i, m := range tracks {
 		h.state = append(h.state, newTrack(i, m, opts.Rand))
 	}
+	h.disown()
 	return h
 }
 
@@ -246,11 +247,15 @@ func (h *Hub) Unsubscribe(w Waker) {
 	}
 }
 
-// Close ends the stream: the writer is detached, readers get what is left and then [StateClosed]. It may be called again.
+// Close ends the stream: the writer is detached, readers get what is left and then [StateClosed]. Lent memory is given back, so a hub must be closed. It may be called again.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.detach()
 	h.closed.Store(true)
+	h.build.pool = nil
+	if len(h.readers) == 0 {
+		h.empty()
+	}
 	h.wake(0)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"berth/media/slab"
 )
 
 // Options sets a hub's bounds. The zero value is a good default for everything.
@@ -34,6 +36,8 @@ type Options struct {
 	ReportInterval time.Duration
 	// CNAME is the source description of the sender reports (RFC 3550 section 6.5.1), at most 200 bytes. Default a random name.
 	CNAME string
+	// Memory is where the media of a stream without readers lies. Default the heap.
+	Memory *slab.Pool
 	// Rand returns random numbers for SSRCs and first sequence numbers and timestamps (RFC 3550 sections 5.1 and 8). Default math/rand/v2's seeded generator.
 	Rand func() uint32
 }
@@ -41,7 +45,7 @@ type Options struct {
 // Bounds that are not for configuration.
 const (
 	slabBytes     = 64 << 10
-	slabPackets   = 512
+	slabPackets   = 128
 	maxChunkBytes = 48 << 10
 	// maxPacket is the largest packet that fits an IPv4 datagram, so that every viewer can have it.
 	maxPacket = 65507

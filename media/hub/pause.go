@@ -14,11 +14,7 @@ func (w *Writer) Pause() {
 		t.unit = unit{}
 		h.start[i].Store(0)
 	}
-	if len(h.wakers) > 0 {
-		return
+	if len(h.wakers) == 0 {
+		h.empty()
 	}
-	for h.ring.tail.Load() < h.ring.head.Load() {
-		h.ring.drop()
-	}
-	h.build = builder{}
 }

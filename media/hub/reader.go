@@ -102,6 +102,9 @@ func (h *Hub) NewReader(opts ReaderOptions) *Reader {
 
 func (r *Reader) open() {
 	h := r.hub
+	if len(h.readers) == 0 {
+		h.own()
+	}
 	h.readers = append(h.readers, r)
 	h.slowest = min(h.slowest, r.next.Load())
 }
@@ -113,6 +116,9 @@ func (r *Reader) Close() {
 	defer h.mu.Unlock()
 	if i := slices.Index(h.readers, r); i >= 0 {
 		h.readers = slices.Delete(h.readers, i, i+1)
+		if len(h.readers) == 0 {
+			h.disown()
+		}
 	}
 }
 
@@ -178,6 +184,8 @@ func (r *Reader) Next() (*Chunk, State) {
 			r.behind = true
 		case c == nil:
 			r.jump()
+		case c.lent != nil: // the reader has been closed
+			return nil, StateWait
 		case r.late(c):
 			r.pos++ // the place where it began last must not be found again
 			r.jump()
@@ -245,13 +253,13 @@ type TrackStart struct {
 // Start returns, for each wanted track in order, where the reader will begin if Next is called now. Seq is exact. RTPTime is exact for the packet that the viewer
 // begins with; for the other tracks it is the timestamp of the same instant, as RFC 2326 section 12.33 has it and as players need it to line tracks up. Their first packet may lie on either side of it.
 func (r *Reader) Start() []TrackStart {
+	r.hub.mu.Lock() // a reader that is closed may look at what lies in lent memory only so
+	defer r.hub.mu.Unlock()
 	var out []TrackStart
 	first := -1 // of out, the track with the earliest packet
 	if !r.seeking {
 		out, first = r.published()
 	}
-	r.hub.mu.Lock()
-	defer r.hub.mu.Unlock()
 	var instant []uint32
 	if first >= 0 {
 		instant = r.hub.sharedInstant(out[first].Track, out[first].RTPTime)

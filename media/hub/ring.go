@@ -111,9 +111,9 @@ func (r *ring) push(c *Chunk, opts *Options, gop uint64, gopOK bool, slowest uin
 
 func age(newest, oldest *Chunk) time.Duration { return newest.Arrived.Sub(oldest.Arrived) }
 
-// drop lets go of the oldest chunk. The slot is emptied so that the slab behind it can be collected before the ring comes round.
+// drop lets go of the oldest chunk. The slot is emptied so that the slab behind it can be collected, or lent again, before the ring comes round.
 func (r *ring) drop() {
 	tail := r.tail.Load()
 	r.tail.Store(tail + 1)
-	r.slots.Load().of(tail).Store(nil)
+	r.slots.Load().of(tail).Swap(nil).lent.leave()
 }

@@ -84,7 +84,7 @@ func (h *Hub) write(t *track, now time.Time, hdr *media.RTP, pkt []byte) {
 	if newTime {
 		t.time.heard(ts, now, t.source.reported.IsZero())
 	}
-	if b := &h.build; !b.empty() && (b.size()+HeaderSize+len(pkt) > h.opts.ChunkBytes || now.Sub(b.arrived) >= h.opts.HoldTime) {
+	if b, n := &h.build, HeaderSize+len(pkt); !b.empty() && (b.size()+n > h.opts.ChunkBytes || b.tight(n) || now.Sub(b.arrived) >= h.opts.HoldTime) {
 		h.publish(0)
 	}
 	if t.video {

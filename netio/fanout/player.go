@@ -120,13 +120,13 @@ func (p *player) play(m member, r *hub.Reader, prepare func()) error {
 		p.mu.Unlock()
 		return ErrPlaying
 	}
+	r.Open() // one that was paused; before anybody can read it
 	p.reader, p.last = r, r
 	p.plays++
 	mine := p.plays
 	prepare()
 	p.mu.Unlock()
 
-	r.Open() // one that was paused
 	s := p.pool.join(r.Hub(), m)
 	p.mu.Lock()
 	if p.reader != nil && p.plays == mine {
