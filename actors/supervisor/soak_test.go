@@ -118,5 +118,5 @@ func weigh() (int, uint64) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return runtime.NumGoroutine(), max(m.HeapAlloc, untouched) - untouched
+	return runtime.NumGoroutine(), m.HeapAlloc
 }
