@@ -230,8 +230,12 @@ func (a *registry) onSettled(ctx actor.Context, m *settled) {
 	}
 	a.answer(ctx, e, m.port, nil)
 	if !e.stored || e.def.Leased != m.leased {
+		former, was := e.def.Place(), e.stored
 		e.def.Leased, e.stored = m.leased, true
 		ctx.Send(a.opts.Store, &store.PutSender{Sender: e.def})
+		if was && e.def.Place() != former {
+			a.unstore(ctx, former)
+		}
 	}
 }
 
@@ -293,7 +297,7 @@ func (a *registry) settle(ctx actor.Context, e *entry) {
 	delete(a.entries, e.number)
 	a.answer(ctx, e, 0, e.outcome)
 	if e.stored {
-		a.unstore(ctx, e)
+		a.unstore(ctx, e.def.Place())
 	}
 	for _, s := range e.stops {
 		if s.left--; s.left == 0 {
@@ -310,31 +314,15 @@ func (a *registry) settle(ctx actor.Context, e *entry) {
 	}
 }
 
-// unstore deletes a definition, unless another sender that lives has its place in the store: passive ones that share an SSRC do.
-func (a *registry) unstore(ctx actor.Context, e *entry) {
+// unstore deletes a definition, unless another sender that lives has its place in the store.
+func (a *registry) unstore(ctx actor.Context, place store.DeleteSender) {
 	for _, other := range a.entries {
-		if other.stored && storedAs(other.def) == storedAs(e.def) {
+		if other.stored && other.def.Place() == place {
 			ctx.Send(a.opts.Store, &store.PutSender{Sender: other.def})
 			return
 		}
 	}
-	ctx.Send(a.opts.Store, storedAs(e.def).deletion())
-}
-
-// place is where a definition lies in the store.
-type place store.DeleteSender
-
-func storedAs(def store.Sender) place {
-	p := place{Stream: def.Stream, SSRC: def.SSRC}
-	if def.Several {
-		p.Host, p.Port = def.Host, def.Port
-	}
-	return p
-}
-
-func (p place) deletion() *store.DeleteSender {
-	d := store.DeleteSender(p)
-	return &d
+	ctx.Send(a.opts.Store, &place)
 }
 
 func (a *registry) answer(ctx actor.Context, e *entry, port uint16, err error) {

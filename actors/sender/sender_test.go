@@ -353,6 +353,31 @@ func TestSendersComeBackWithTheirPorts(t *testing.T) {
 	f.requireNothing()
 }
 
+func TestPassiveSendersThatShareAnSSRCComeBackEach(t *testing.T) {
+	f := newFixture(t, nil)
+	f.publish("x")
+	def := store.Sender{Stream: testKey("x"), SSRC: "78", Mode: store.SendPassive, Several: true, CloseDelay: actortest.Wait}
+	one, two := f.begin(def), f.begin(def)
+	def.UDP = true
+	three := f.begin(def)
+	before := f.stored()
+	require.Len(t, before, 3)
+	f.restart()
+	actortest.Eventually(t, func() bool {
+		var ports []uint16
+		for _, s := range f.list() {
+			ports = append(ports, s.Local.Port())
+		}
+		slices.Sort(ports)
+		want := []uint16{one, two, three}
+		slices.Sort(want)
+		return slices.Equal(want, ports)
+	}, "all are back where they were")
+	require.Equal(t, before, f.stored())
+	require.Equal(t, 3, f.stop("x", "78").Count)
+	f.requireNothing()
+}
+
 func TestARestoredSenderWaitsForItsStreamAndPeer(t *testing.T) {
 	l, peer := tcpPeer(t)
 	require.NoError(t, l.Close())

@@ -88,7 +88,7 @@ func (d *definitions) listReceivers() []Receiver { return inKeyOrder(d.receivers
 // listSenders goes by stream and SSRC, which the order of their keys on disk would not do: one stream's name may begin with another's.
 func (d *definitions) listSenders() []Sender {
 	return slices.SortedFunc(maps.Values(d.senders), func(a, b Sender) int {
-		return cmp.Or(strings.Compare(a.Stream.String(), b.Stream.String()), strings.Compare(a.SSRC, b.SSRC), strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(strings.Compare(a.Stream.String(), b.Stream.String()), strings.Compare(a.SSRC, b.SSRC), strings.Compare(a.Host, b.Host), cmp.Compare(a.Place().Port, b.Place().Port))
 	})
 }
 
@@ -105,10 +105,23 @@ func (p Proxy) id() string { return p.Key.String() }
 func (r Receiver) id() string { return r.Key.String() }
 
 func (s Sender) id() string {
-	if !s.Several {
-		return senderID(s.Stream.String(), s.SSRC, "", 0)
+	p := s.Place()
+	return senderID(p.Stream.String(), p.SSRC, p.Host, p.Port)
+}
+
+// Place is what removes the definition, and what tells it from others.
+func (s Sender) Place() DeleteSender {
+	p := DeleteSender{Stream: s.Stream, SSRC: s.SSRC}
+	switch {
+	case !s.Several:
+	case s.Mode == SendPassive && s.Leased != 0:
+		p.Port = s.Leased
+	case s.Mode == SendPassive:
+		p.Port = s.LocalPort
+	default:
+		p.Host, p.Port = s.Host, s.Port
 	}
-	return senderID(s.Stream.String(), s.SSRC, s.Host, s.Port)
+	return p
 }
 
 // senderID is the key of a sender. An SSRC is a number, so that the last mark is the one between it and the stream, whatever that is called.

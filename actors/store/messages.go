@@ -106,7 +106,7 @@ const (
 	SendTalk    SenderMode = "talk"    // startSendRtpTalk: over the socket on which a device pushes
 )
 
-// PutSender stores a definition, DeleteSender removes one. As with receivers. A sender is known by its stream and SSRC, those with Several set also by Host and Port.
+// PutSender stores a definition, DeleteSender removes one. As with receivers. A sender is known by its stream and SSRC, those with Several set also by Host and Port, or by their own port when they are passive.
 type (
 	// PutSender stores a definition, new or changed.
 	PutSender struct{ Sender Sender }
@@ -114,7 +114,7 @@ type (
 	DeleteSender struct {
 		Stream media.StreamKey
 		SSRC   string
-		Port   uint16 // Host and Port tell apart those that share an SSRC (Several); zero values otherwise
+		Port   uint16 // Host and Port tell apart those that share an SSRC (Several), see [Sender.Place]; zero values otherwise
 		Host   string
 	}
 )
