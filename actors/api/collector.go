@@ -9,6 +9,7 @@ import (
 	"berth/actors/reload"
 	"berth/actors/stream"
 	"berth/media"
+	"berth/media/slab"
 )
 
 // collector turns a picture of the server into metrics at each scrape. It is not described beforehand, since what exists depends on whether there is an engine.
@@ -120,7 +121,7 @@ func (c *collector) media(m emitter, p *picture) {
 		return
 	}
 	if !p.silent["streams"] {
-		c.streams(m, p.streams)
+		c.streams(m, p.streams, p.memory)
 	}
 	if !p.silent["proxies"] {
 		playing := 0
@@ -143,7 +144,7 @@ func (c *collector) media(m emitter, p *picture) {
 	}
 }
 
-func (*collector) streams(m emitter, list []stream.Snapshot) {
+func (*collector) streams(m emitter, list []stream.Snapshot, memory slab.Stats) {
 	readers, online := 0, 0
 	for i := range list {
 		readers += list[i].ReaderCount
@@ -154,6 +155,9 @@ func (*collector) streams(m emitter, list []stream.Snapshot) {
 	m.gauge("berth_streams", "Streams by state: live, or waiting for their publisher to come back.", float64(online), "state", "live")
 	m.gauge("berth_streams", "Streams by state: live, or waiting for their publisher to come back.", float64(len(list)-online), "state", "waiting")
 	m.gauge("berth_readers", "Viewers of all streams.", float64(readers))
+	const help = "Memory outside of the heap for the media of streams without viewers: in use (lent), or ready for the next (warm)."
+	m.gauge("berth_media_memory_bytes", help, float64(memory.Lent), "state", "lent")
+	m.gauge("berth_media_memory_bytes", help, float64(memory.Warm), "state", "warm")
 }
 
 // emitter writes metrics with label pairs.

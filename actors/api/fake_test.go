@@ -34,6 +34,7 @@ import (
 	"berth/config"
 	"berth/media"
 	"berth/media/hub"
+	"berth/media/slab"
 	"berth/netio/httpd"
 	"berth/netio/ports"
 )
@@ -54,6 +55,7 @@ type world struct {
 
 	mu         sync.Mutex // guards what follows
 	streams    []stream.Snapshot
+	memory     slab.Stats
 	proxies    []proxy.Snapshot
 	sessions   []rtspd.SessionInfo
 	pool       portpool.Pool
@@ -150,7 +152,7 @@ func (w *world) receive(ctx actor.Context) {
 	}
 	switch m := ctx.Message().(type) {
 	case *streams.ListStreams:
-		ctx.Respond(&streams.Streams{Streams: w.matching(m.Filter, m.Readers)})
+		ctx.Respond(&streams.Streams{Streams: w.matching(m.Filter, m.Readers), Memory: w.memory})
 	case *streams.CloseStreams:
 		w.told = append(w.told, *m)
 		ctx.Respond(w.closeMatching(m))

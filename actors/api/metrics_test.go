@@ -17,6 +17,7 @@ import (
 	"berth/actors/store"
 	"berth/actors/stream"
 	"berth/config"
+	"berth/media/slab"
 	"berth/netio/httpd"
 	"berth/netio/ports"
 )
@@ -31,6 +32,7 @@ func TestMetrics(t *testing.T) {
 		waiting := liveStream(t, "live", "b", stream.OriginRTSPPush, 0, time.Minute)
 		waiting.Online = false
 		w.streams = []stream.Snapshot{liveStream(t, "live", "a", stream.OriginPull, 2, time.Minute), waiting}
+		w.memory = slab.Stats{Lent: 32768}
 		w.proxies = []proxy.Snapshot{{Playing: true}, {}, {Definition: store.Proxy{}}}
 		w.sessions = []rtspd.SessionInfo{{State: "playing"}, {State: "playing"}, {State: "recording"}}
 		w.state.Pending = []config.Change{{Key: "rtp_proxy.port_range"}}
@@ -44,7 +46,7 @@ func TestMetrics(t *testing.T) {
 		`berth_pool_pairs{state="free"} 30`, `berth_pool_pairs{state="leased"} 6`, `berth_pool_pairs{state="draining"} 0`,
 		`berth_pool_high_water_pairs 9`, `berth_pool_leases_granted_total 12`, `berth_pool_leases_refused_total{reason="exhausted"} 4`,
 		`berth_pool_leases_refused_total{reason="foreign"} 0`, `berth_pool_pending_range 1`,
-		`berth_streams{state="live"} 1`, `berth_streams{state="waiting"} 1`, `berth_readers 2`,
+		`berth_streams{state="live"} 1`, `berth_streams{state="waiting"} 1`, `berth_readers 2`, `berth_media_memory_bytes{state="lent"} 32768`,
 		`berth_proxies{state="playing"} 1`, `berth_proxies{state="retrying"} 2`,
 		`berth_rtsp_sessions{state="playing"} 2`, `berth_rtsp_sessions{state="recording"} 1`, `berth_rtsp_sessions{state="init"} 0`,
 		`berth_received_bytes_total 2e+07`, `berth_sent_bytes_total 2000`,

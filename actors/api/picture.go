@@ -12,6 +12,7 @@ import (
 	"berth/actors/store"
 	"berth/actors/stream"
 	"berth/actors/streams"
+	"berth/media/slab"
 )
 
 // picture is what all parts say at about the same moment. A part that does not answer in time is absent and named in silent.
@@ -21,6 +22,7 @@ type picture struct {
 	started    int64 // unix time
 	pool       *portpool.Pool
 	streams    []stream.Snapshot
+	memory     slab.Stats
 	proxies    []proxy.Snapshot
 	receivers  []receiver.Snapshot
 	senders    []sender.Snapshot
@@ -48,7 +50,7 @@ func (s *service) picture(ctx context.Context) *picture {
 			func() {
 				var answer *streams.Streams
 				if answer, streamsErr = ask[*streams.Streams](ctx, s, engine.Streams, &streams.ListStreams{Readers: true}); streamsErr == nil {
-					p.streams = answer.Streams
+					p.streams, p.memory = answer.Streams, answer.Memory
 				}
 			},
 			func() {

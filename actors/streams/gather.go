@@ -8,6 +8,7 @@ import (
 
 	"berth/actors/stream"
 	"berth/media"
+	"berth/media/slab"
 )
 
 // gather is one question to many streams, answered when each of them has answered or ended.
@@ -15,6 +16,7 @@ type gather struct {
 	asker     *actor.PID
 	missing   map[string]struct{} // PID ids
 	snapshots []stream.Snapshot   // of a ListStreams
+	memory    slab.Stats          // of a ListStreams
 	closing   bool                // it is a CloseStreams
 	hit       int
 	closed    int
@@ -51,7 +53,7 @@ func (a *registry) selected(f Filter) []*entry {
 }
 
 func (a *registry) onListStreams(ctx actor.Context, m *ListStreams) {
-	a.ask(ctx, a.selected(m.Filter), &gather{}, func(number uint64) any { return &stream.Collect{Number: number, Readers: m.Readers} })
+	a.ask(ctx, a.selected(m.Filter), &gather{memory: a.memory.Stats()}, func(number uint64) any { return &stream.Collect{Number: number, Readers: m.Readers} })
 }
 
 func (a *registry) onCloseStreams(ctx actor.Context, m *CloseStreams) {
@@ -135,6 +137,6 @@ func (g *gather) answer(ctx actor.Context) {
 		ctx.Send(g.asker, &StreamsClosed{Hit: g.hit, Closed: g.closed})
 	default:
 		slices.SortFunc(g.snapshots, func(x, y stream.Snapshot) int { return strings.Compare(x.Key.String(), y.Key.String()) })
-		ctx.Send(g.asker, &Streams{Streams: g.snapshots})
+		ctx.Send(g.asker, &Streams{Streams: g.snapshots, Memory: g.memory})
 	}
 }

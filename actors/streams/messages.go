@@ -9,6 +9,7 @@ import (
 	"berth/actors"
 	"berth/actors/stream"
 	"berth/media"
+	"berth/media/slab"
 )
 
 // Errors that a [Refused] can carry, beside those of package stream.
@@ -60,7 +61,10 @@ type ListStreams struct {
 }
 
 // Streams answers [ListStreams], in key order.
-type Streams struct{ Streams []stream.Snapshot }
+type Streams struct {
+	Streams []stream.Snapshot
+	Memory  slab.Stats // of all streams without viewers, outside of the heap
+}
 
 // CloseStreams ends the streams that match; answered with [StreamsClosed] after every one of them has ended or refused.
 type CloseStreams struct {
