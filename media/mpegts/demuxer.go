@@ -1,6 +1,9 @@
 package mpegts
 
-import "berth/media"
+import (
+	"berth/media"
+	"berth/media/pes"
+)
 
 // Options says what a [Demuxer] does.
 type Options struct {
@@ -10,6 +13,8 @@ type Options struct {
 	MaxUnit int
 	// MaxStreams bounds the elementary streams that are taken in; further ones of the map are passed over. Default 4. A demuxer holds at most MaxUnit of each.
 	MaxStreams int
+	// Buffers are shared with other demuxers: each holds a large buffer only while it gathers a large unit. Default nil: each keeps what its largest unit of late needed.
+	Buffers *pes.Buffers
 }
 
 // Elementary is a stream inside of the transport stream.
