@@ -136,18 +136,14 @@ func (d *Demuxer) search(b []byte, whole bool) int {
 		if b[at] != syncByte {
 			continue
 		}
-		short := false
 		for _, stride := range [...]int{packetSize, withParity} {
 			switch syncs(b[at:], stride, whole) {
 			case syncYes:
 				d.stride = stride
 				return at
 			case syncShort:
-				short = true
+				return at // what ends like packets of one length may well be the beginning of those of the other
 			}
-		}
-		if short {
-			return at
 		}
 	}
 	return len(b)

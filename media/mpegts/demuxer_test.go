@@ -402,6 +402,19 @@ func TestPacketsOf204BytesAreRecognised(t *testing.T) {
 	}
 }
 
+func TestTheFirstPiecesMayEndAnywhere(t *testing.T) {
+	w := newWire().tables(h264Entry)
+	w.pes(pidFirst, video(0, picture(true, 300), false)).pes(pidFirst, video(3600, picture(false, 300), false)).pes(pidFirst, video(7200, picture(false, 10), false))
+	for first := range 3 * packetSize {
+		var got []sent
+		d := NewDemuxer(Options{})
+		demuxed(d, &got, w.b[:first+1], w.b[first+1:])
+		d.Flush()
+		require.Len(t, got, 3, "cut after %d bytes", first+1)
+		require.Zero(t, d.Stats().Skipped)
+	}
+}
+
 func TestTheMapMayChange(t *testing.T) {
 	var got []sent
 	d := NewDemuxer(Options{})
