@@ -46,13 +46,13 @@ func TestWhoSharesBuffersSeesTheSame(t *testing.T) {
 		inputs = append(inputs, join(c.input...))
 	}
 	inputs = append(inputs, slices.Concat(inputs...))
-	for _, own := range []int{64, 1000, 0} {
+	for _, own := range []int{64, 0} {
 		shared := spoiled(own)
 		var all sync.WaitGroup
 		for _, piece := range pieces {
 			all.Go(func() {
 				for i, b := range inputs {
-					for _, seed := range []uint64{0, 1, 2} {
+					for _, seed := range []uint64{0, 1} {
 						var one, other *rand.Rand
 						if seed > 0 {
 							one, other = rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 1))
