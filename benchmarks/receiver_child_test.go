@@ -86,6 +86,7 @@ func receivers(t *testing.T, n int, needed bool) func() received {
 		source = gb28181.NewSource(gb28181.SourceOptions{
 			Payloads: gb28181.PayloadTypes{PS: 96, H264: 98, H265: 99, Opus: 100},
 			Tracks:   remux.AssemblerOptions{WaitAddTrack: 100 * time.Millisecond},
+			Buffers:  buffers,
 			OnDemand: func() bool { return needed },
 			Ready: func(tracks []*media.Track) {
 				go func() {

@@ -369,7 +369,7 @@ func (a *receiverActor) show() {
 func (a *receiverActor) sourceOptions(ssrc uint32) gb28181.SourceOptions {
 	c := a.config
 	return gb28181.SourceOptions{
-		SSRC: ssrc, Relearn: c.RTPProxy.RelearnAfter,
+		SSRC: ssrc, Relearn: c.RTPProxy.RelearnAfter, Buffers: a.opts.buffers,
 		Payloads: gb28181.PayloadTypes{
 			PS: uint8(c.RTPProxy.PSPT), H264: uint8(c.RTPProxy.H264PT), H265: uint8(c.RTPProxy.H265PT), Opus: uint8(c.RTPProxy.OpusPT), //nolint:gosec // at most 127
 		},

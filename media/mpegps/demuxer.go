@@ -16,6 +16,8 @@ type Options struct {
 	MaxUnit int
 	// MaxStreams bounds the elementary streams that are taken in; those that come after are passed over. Default 4. A demuxer holds at most MaxUnit of each.
 	MaxStreams int
+	// Buffers are shared with other demuxers: each holds a large buffer only while it gathers a large unit. Default nil: each keeps what its largest unit of late needed.
+	Buffers *pes.Buffers
 }
 
 // Elementary is a stream inside of the program stream.
@@ -36,8 +38,10 @@ const (
 	skipping              // left bytes that nobody wants
 )
 
-// replayBytes bounds what of a packet with a wrong length is read twice.
-const replayBytes = 128 << 10
+const (
+	replayBytes = 128 << 10 // of a packet with a wrong length are read twice at most
+	keptReplay  = 4 << 10   // more than this is held in shared buffers, where there are any
+)
 
 // Demuxer takes a program stream apart.
 type Demuxer struct {
@@ -179,6 +183,7 @@ func (d *Demuxer) evict() bool {
 		return false
 	}
 	d.order[at].flush()
+	d.order[at].reset()
 	if d.closed == d.order[at] {
 		d.closed = nil
 	}

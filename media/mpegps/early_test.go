@@ -173,3 +173,29 @@ func TestAMarkEndsAPacketWithoutALength(t *testing.T) {
 	require.Equal(t, append([]byte{0}, filler(1, 10)...), k.frames[30].payload)
 	require.Equal(t, k.frames[29].pts, k.frames[30].pts)
 }
+
+func TestAPictureThatWasLetOutBeforeItsCodecIsFoundOutGoesOn(t *testing.T) {
+	for _, head := range []int{1, 4, 10} { // too little to tell the codec by
+		k := newSink(Options{})
+		open := func(n media.Ticks, payload ...[]byte) {
+			k.d.Write(packet{id: pes.IDVideo, pts: n * 3600, payload: join(payload...), length: unbounded}.bytes())
+		}
+		k.d.Write(join(packAt(0), streamMap(pes.TypeMPEG2Video, pes.IDVideo)))
+		for n := range media.Ticks(2 * trustAfter) {
+			open(n, filler(int(n), 100))
+			k.d.Mark()
+		}
+		open(50, head264(), idr(1, 100)) // a first doubt
+		k.d.Mark()
+		open(51, filler(1, head))
+		k.d.Mark()
+		k.d.Write(join(head264(), idr(1, 100)))
+		open(52, head264(), idr(2, 100))
+		open(53, head264(), idr(3, 100))
+		k.d.Write(packAt(60 * 3600))
+		k.d.Flush()
+		last := k.frames[len(k.frames)-1]
+		require.Equal(t, media.CodecH264, last.codec)
+		require.Equal(t, join(head264(), idr(3, 100)), last.payload)
+	}
+}

@@ -76,7 +76,7 @@ func check(t *testing.T, d *Demuxer, most int) {
 		t.Fatalf("%d streams, %d bytes of header, %d of replay", len(d.order), cap(d.head), cap(d.replay))
 	}
 	for _, s := range d.order {
-		if cap(s.buf) > max(most, maxAudio)+growStep {
+		if cap(s.buf) > max(most, maxAudio)+8<<10 {
 			t.Fatalf("a buffer of %d bytes", cap(s.buf))
 		}
 		if s.from < 0 || s.from > len(s.buf) || s.video.cut > len(s.buf) {

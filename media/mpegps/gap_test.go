@@ -133,11 +133,11 @@ func TestABufferThatWasNeededOnceIsGivenBack(t *testing.T) {
 		k.d.Write(video(-1, filler(n, 60_000)))
 	}
 	require.Greater(t, cap(k.d.order[0].buf), 1_000_000)
-	for n := range media.Ticks(3 * shrinkAge) {
+	for n := range media.Ticks(3 * 128) {
 		k.d.Write(video(n*3600+3600, inter(int(n), 500)))
 	}
-	require.Less(t, cap(k.d.order[0].buf), keepBytes)
-	require.Len(t, k.frames, 3*shrinkAge)
+	require.Less(t, cap(k.d.order[0].buf), 64<<10)
+	require.Len(t, k.frames, 3*128)
 }
 
 func TestMoreStreamsThanAllowedArePassedOver(t *testing.T) {

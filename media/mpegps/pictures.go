@@ -336,17 +336,17 @@ func (s *stream) unmask() bool {
 	if s.plain() {
 		return false
 	}
-	from, t := s.pes, s.video.time
+	from, t := max(s.pes, s.from), s.video.time // the beginning of the packet may have been let out, and be gone
 	s.video.forget()
 	if !s.pesTime.ok {
 		s.pesTime = t
 	}
 	s.video.lost, s.video.fresh, s.video.first = true, true, true
-	s.from, s.video.scan = from, from
+	s.pes, s.from, s.video.scan = from, from, from
 	return true
 }
 
-// finish hands out the unit in work, which ends at an offset of the buffer.
+// finish hands out the unit in work, which ends at an offset of the buffer. Offsets taken before it mean nothing after it.
 func (s *stream) finish(end int) {
 	v := &s.video
 	if v.begun && (v.slice || s.plain()) && end > s.from && !s.undecided() {
@@ -355,6 +355,7 @@ func (s *stream) finish(end int) {
 	}
 	s.from = end
 	v.begun, v.slice, v.cut, v.time = false, false, none, stamp{}
+	s.release()
 }
 
 // forgetBefore drops what no unit begins in: all but what may belong to a start code.

@@ -71,16 +71,27 @@ func (d *Demuxer) wrongLength(b []byte) []byte {
 
 // readAgain feeds bytes that were taken for payload, with what came behind them so far: zeros and d.head.
 func (d *Demuxer) readAgain(again []byte) {
-	d.replay = append(d.replay[:0], again...)
-	for ; d.zeros > 0 && len(d.replay) < replayBytes; d.zeros-- {
-		d.replay = append(d.replay, 0)
+	replay := d.replay[:0]
+	need := min(len(again)+d.zeros, replayBytes) + len(d.head)
+	large := d.opt.Buffers != nil && need > keptReplay
+	if large {
+		replay = d.opt.Buffers.Take(need)
+	}
+	replay = append(replay, again...)
+	for ; d.zeros > 0 && len(replay) < replayBytes; d.zeros-- {
+		replay = append(replay, 0)
 	}
 	d.zeros = 0
-	d.replay = append(d.replay, d.head...)
+	replay = append(replay, d.head...)
 	d.head, d.state = d.head[:0], atCode
 	d.replaying = true
-	d.feed(d.replay)
+	d.feed(replay)
 	d.replaying = false
+	if large {
+		d.opt.Buffers.Put(replay)
+	} else {
+		d.replay = replay
+	}
 }
 
 // open takes payload of a packet without a length, up to the next start code of the program stream. What may begin one is kept in d.head.

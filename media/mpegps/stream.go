@@ -10,9 +10,7 @@ import (
 
 // Bounds of one stream.
 const (
-	growStep   = 4 << 10   // buffers grow by this, or a quarter
-	keepBytes  = 64 << 10  // buffers up to this size are never given back
-	shrinkAge  = 256       // units after which a buffer is held against what was needed
+	firstLook  = 4 << 10   // of a payload most of which may be dropped
 	judgeBytes = 64        // of a packet mostly tell whether it goes on with a unit
 	maxAudio   = 128 << 10 // bytes of audio that may wait for the end of their packet, or of their frame
 )
@@ -38,17 +36,16 @@ type stream struct {
 	codec      media.Codec
 	packets    uint64
 	frames     uint64
-	sure       bool   // a frame has gone out with this codec
-	doubts     int    // units in a row that look like another codec
-	since      uint64 // frames as of the last look at the buffer's size
-	most       int    // bytes of the largest unit since then
+	sure       bool // a frame has gone out with this codec
+	doubts     int  // units in a row that look like another codec
 
-	buf     []byte
-	from    int   // where the unit in work begins in buf
-	pes     int   // where the payload of the present, or last, packet begins in buf
-	pesTime stamp // of that packet, until a unit takes it
-	ended   bool  // that packet has ended
-	drop    bool  // the rest of that packet is of no use
+	room    pes.Room
+	buf     []byte // of room
+	from    int    // where the unit in work begins in buf
+	pes     int    // where the payload of the present, or last, packet begins in buf
+	pesTime stamp  // of that packet, until a unit takes it
+	ended   bool   // that packet has ended
+	drop    bool   // the rest of that packet is of no use
 
 	clock   pes.Clock
 	stamped bool  // a packet with a time stamp has come
@@ -62,7 +59,7 @@ type stream struct {
 }
 
 func newStream(d *Demuxer, id byte) *stream {
-	s := &stream{d: d, id: id, codec: media.CodecUnknown, ended: true}
+	s := &stream{d: d, id: id, codec: media.CodecUnknown, ended: true, room: pes.NewRoom(d.opt.Buffers, max(d.opt.MaxUnit, maxAudio))}
 	s.video = pictures{lost: true, cut: none}
 	for k := range s.video.trust {
 		s.video.trust[k].need = trustAfter
@@ -157,9 +154,9 @@ func (s *stream) append(b []byte) {
 		s.append(b[:judgeBytes])
 		s.append(b[judgeBytes:])
 		return
-	case s.video.looking && !s.video.begun && len(b) > growStep: // most of it will not be kept
-		s.append(b[:growStep])
-		s.append(b[growStep:])
+	case s.video.looking && !s.video.begun && len(b) > firstLook: // most of it will not be kept
+		s.append(b[:firstLook])
+		s.append(b[firstLook:])
 		return
 	}
 	most := s.d.opt.MaxUnit
@@ -177,7 +174,9 @@ func (s *stream) append(b []byte) {
 		s.video.lost, s.drop = true, true
 		return
 	}
-	s.grow(len(b))
+	if len(s.buf)+len(b) > cap(s.buf) {
+		s.buf = s.room.Grow(s.buf, len(b))
+	}
 	s.buf = append(s.buf, b...)
 	if !s.hears() {
 		s.look(false)
@@ -205,6 +204,7 @@ func (s *stream) end() {
 		s.endPictures()
 	case !s.drop:
 		s.endSounds()
+		s.release()
 	}
 	s.ended = true
 }
@@ -212,41 +212,26 @@ func (s *stream) end() {
 // compact moves the unit in work to the front of the buffer. What is moved is little: it came after the end of the unit before was found.
 func (s *stream) compact() {
 	n := s.from
-	s.buf = s.buf[:copy(s.buf, s.buf[n:])]
+	s.buf = s.room.Settle(s.buf, n)
 	s.from = 0
 	s.pes -= n
 	s.video.scan = max(s.video.scan-n, 0)
 	if s.video.cut != none {
 		s.video.cut -= n
 	}
-	s.shrink()
 }
 
-// grow makes room for n bytes. It grows by less than append would: what a stream holds counts, there may be thousands.
-func (s *stream) grow(n int) {
-	need := len(s.buf) + n
-	s.most = max(s.most, need)
-	if need <= cap(s.buf) {
-		return
+// release gives a buffer back that is shared with other streams, once what it was borrowed for has been handed on. Others are compacted when there is more.
+func (s *stream) release() {
+	if s.room.Borrowed() {
+		s.compact()
 	}
-	size := (max(need, cap(s.buf)+cap(s.buf)/4) + growStep - 1) / growStep * growStep
-	s.buf = append(make([]byte, 0, min(size, max(s.d.opt.MaxUnit, maxAudio))), s.buf...)
-}
-
-// shrink gives a buffer back that was needed once and is not any more.
-func (s *stream) shrink() {
-	if s.frames-s.since < shrinkAge {
-		return
-	}
-	if cap(s.buf) > keepBytes && s.most < cap(s.buf)/4 {
-		s.buf = append(make([]byte, 0, s.most), s.buf...)
-	}
-	s.since, s.most = s.frames, 0
 }
 
 // reset forgets what is gathered.
 func (s *stream) reset() {
-	s.buf, s.from, s.pes, s.pesTime = s.buf[:0], 0, 0, stamp{}
+	s.buf = s.room.Settle(s.buf, len(s.buf))
+	s.from, s.pes, s.pesTime = 0, 0, stamp{}
 	s.video.forget()
 }
 
@@ -278,6 +263,7 @@ func (s *stream) emit(f *media.Frame) {
 	f.Codec = s.codec
 	s.frames++
 	s.sure = true
+	s.room.Unit()
 	s.d.stats.Frames++
 	s.d.opt.Emit(int(s.id), f)
 	*f = media.Frame{}

@@ -1,6 +1,9 @@
 package mpegts
 
-import "berth/media"
+import (
+	"berth/media"
+	"berth/media/pes"
+)
 
 // Options says what a [Demuxer] does.
 type Options struct {
@@ -10,6 +13,8 @@ type Options struct {
 	MaxUnit int
 	// MaxStreams bounds the elementary streams that are taken in; further ones of the map are passed over. Default 4. A demuxer holds at most MaxUnit of each.
 	MaxStreams int
+	// Buffers are shared with other demuxers: each holds a large buffer only while it gathers a large unit. Default nil: each keeps what its largest unit of late needed.
+	Buffers *pes.Buffers
 }
 
 // Elementary is a stream inside of the transport stream.
@@ -131,18 +136,14 @@ func (d *Demuxer) search(b []byte, whole bool) int {
 		if b[at] != syncByte {
 			continue
 		}
-		short := false
 		for _, stride := range [...]int{packetSize, withParity} {
 			switch syncs(b[at:], stride, whole) {
 			case syncYes:
 				d.stride = stride
 				return at
 			case syncShort:
-				short = true
+				return at // what ends like packets of one length may well be the beginning of those of the other
 			}
-		}
-		if short {
-			return at
 		}
 	}
 	return len(b)

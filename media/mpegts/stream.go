@@ -6,13 +6,7 @@ import (
 	"berth/media/pes"
 )
 
-// Bounds of one stream.
-const (
-	growStep  = 4 << 10  // buffers grow by this, or a quarter
-	keepBytes = 64 << 10 // buffers up to this size are never given back
-	shrinkAge = 256      // units after which a buffer is held against what was needed
-	maxAudio  = 64 << 10 // bytes of an audio packet that holds frames without headers
-)
+const maxAudio = 64 << 10 // bytes of an audio packet that holds frames without headers
 
 // stamp is when a unit is to be shown and decoded. ok is false when the container did not say.
 type stamp struct {
@@ -36,23 +30,22 @@ type stream struct {
 	left   int   // bytes of it still to come; -1 when it does not say
 	told   stamp // of the PES packet, until the audio of it has begun
 
-	buf    []byte
-	begun  bool  // buf holds the unit in work
-	unsure bool  // whether the PES packet that has begun goes on with it
-	at     stamp // of that unit
-	random bool  // it begins with a packet that has the random_access_indicator
-	fresh  bool  // the next unit begins with such a packet
+	room   pes.Room
+	buf    []byte // of room
+	begun  bool   // buf holds the unit in work
+	unsure bool   // whether the PES packet that has begun goes on with it
+	at     stamp  // of that unit
+	random bool   // it begins with a packet that has the random_access_indicator
+	fresh  bool   // the next unit begins with such a packet
 	ended  endings
 
-	last   stamp       // of the last unit
-	step   media.Ticks // from unit to unit, for those without stamp
-	frames uint64
-	since  uint64 // frames as of the last look at the buffer's size
-	most   int    // bytes of the largest unit since then
+	last stamp       // of the last unit
+	step media.Ticks // from unit to unit, for those without stamp
 }
 
 func newStream(d *Demuxer, pid int, streamType byte, codec media.Codec) *stream {
 	s := &stream{d: d, pid: pid, streamType: streamType, named: codec, codec: codec, step: media.Ticks(media.FrameClock) / 25}
+	s.room = pes.NewRoom(d.opt.Buffers, max(d.opt.MaxUnit, maxAudio))
 	if format, ok := pes.AudioFormatOf(streamType); ok {
 		s.audio = pes.NewAudio(format, s.emit)
 	}
@@ -222,11 +215,8 @@ func (s *stream) append(p []byte) {
 		s.open = false
 		return
 	}
-	need := len(s.buf) + len(p)
-	s.most = max(s.most, need)
-	if need > cap(s.buf) {
-		size := (max(need, cap(s.buf)+cap(s.buf)/4) + growStep - 1) / growStep * growStep
-		s.buf = append(make([]byte, 0, size), s.buf...)
+	if len(s.buf)+len(p) > cap(s.buf) {
+		s.buf = s.room.Grow(s.buf, len(p))
 	}
 	s.buf = append(s.buf, p...)
 }
@@ -269,8 +259,7 @@ func (s *stream) finish() {
 		}
 		s.emit(f)
 	}
-	s.buf = s.buf[:0]
-	s.shrink()
+	s.buf = s.room.Settle(s.buf, len(s.buf))
 }
 
 // time returns the stamp of the unit in work: what the container says, or that of the one before and what a unit took so far.
@@ -295,25 +284,15 @@ func (s *stream) emit(f *media.Frame) {
 		s.d.version++
 	}
 	f.Codec = s.codec
-	s.frames++
+	s.room.Unit()
 	s.d.stats.Frames++
 	s.d.opt.Emit(s.pid, f)
 }
 
-// shrink gives a buffer back that was needed once and is not any more. The buffer is empty.
-func (s *stream) shrink() {
-	if s.frames-s.since < shrinkAge {
-		return
-	}
-	if cap(s.buf) > keepBytes && s.most < cap(s.buf)/4 {
-		s.buf = nil
-	}
-	s.since, s.most = s.frames, 0
-}
-
 // drop forgets the unit in work.
 func (s *stream) drop() {
-	s.buf, s.begun, s.unsure, s.ended.out = s.buf[:0], false, false, false
+	s.buf = s.room.Settle(s.buf, len(s.buf))
+	s.begun, s.unsure, s.ended.out = false, false, false
 }
 
 // hole says that packets of this stream are missing: what they belong to is dropped.

@@ -6,6 +6,7 @@ import (
 	"berth/media"
 	"berth/media/mpegps"
 	"berth/media/mpegts"
+	"berth/media/pes"
 	"berth/media/remux"
 )
 
@@ -25,17 +26,17 @@ type frameSink interface {
 	announce(streams []remux.Elementary)
 }
 
-// newCarrier makes the carrier of a kind; nil for a kind that nobody understands.
-func newCarrier(k Kind, to frameSink) carrier {
+// newCarrier makes the carrier of a kind; nil for a kind that nobody understands. buffers may be nil.
+func newCarrier(k Kind, to frameSink, buffers *pes.Buffers) carrier {
 	switch k {
 	case KindPS, KindEhome:
-		c := &programCarrier{to: to, demuxer: mpegps.NewDemuxer(mpegps.Options{Emit: to.frame})}
+		c := &programCarrier{to: to, demuxer: mpegps.NewDemuxer(mpegps.Options{Emit: to.frame, Buffers: buffers})}
 		if k == KindEhome {
 			c.ehome = &Ehome{}
 		}
 		return c
 	case KindTS:
-		return &transportCarrier{to: to, demuxer: mpegts.NewDemuxer(mpegts.Options{Emit: to.frame})}
+		return &transportCarrier{to: to, demuxer: mpegts.NewDemuxer(mpegts.Options{Emit: to.frame, Buffers: buffers})}
 	case KindUnknown:
 		return nil
 	}

@@ -64,7 +64,7 @@ func (l *lane) turn(kind Kind) {
 		l.source.reassemble()
 	}
 	l.kind = kind
-	l.carrier = newCarrier(kind, l)
+	l.carrier = newCarrier(kind, l, l.source.opts.Buffers.gathering())
 	l.source.decided(kind)
 }
 
@@ -82,7 +82,7 @@ func (l *lane) retire() {
 // wake makes the carrier anew after it was put away.
 func (l *lane) wake() {
 	if l.carrier == nil && l.kind != KindUnknown {
-		l.carrier = newCarrier(l.kind, l)
+		l.carrier = newCarrier(l.kind, l, l.source.opts.Buffers.gathering())
 	}
 }
 

@@ -43,6 +43,8 @@ type SourceOptions struct {
 	// Locked is told when the first valid packet has come, and whenever the device comes from another address or over another transport. It is called by the goroutine that pushes, under the source's lock: it must
 	// not wait and must not call the source.
 	Locked func(peer netip.AddrPort, tcp bool)
+	// Buffers are shared with other sources, and with receivers. Default none: a source keeps what its largest picture of late needed.
+	Buffers *Buffers
 	// Rand returns the SSRC of the receiver reports. Default math/rand/v2's seeded generator.
 	Rand func() uint32
 }
