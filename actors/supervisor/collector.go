@@ -14,7 +14,7 @@ const (
 	growPercent = 30
 	// roomBytes is what it may grow by in any case. The few megabytes of a server without streams would else be collected several times a second while a platform opens and closes receivers, at a fifth of the
 	// server's processor time.
-	roomBytes = 12 << 20
+	roomBytes = 8 << 20
 	// mostPercent bounds what that makes of a heap of next to nothing.
 	mostPercent = 400
 )

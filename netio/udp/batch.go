@@ -3,6 +3,7 @@ package udp
 import (
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -20,11 +21,9 @@ type Packet struct {
 // This is no sync.Pool: that forgets its contents with every second garbage collection, and these are large.
 type Buffers struct {
 	mu   sync.Mutex
-	free []*batch // at most keptBatches
+	free []*batch
+	kept int // of free at most; 0 before the first use
 }
-
-// keptBatches is how many are kept while nobody uses them: as many as processors are likely to be reading at a time.
-const keptBatches = 8
 
 func (b *Buffers) get() *batch {
 	b.mu.Lock()
@@ -34,13 +33,14 @@ func (b *Buffers) get() *batch {
 		b.free = b.free[:n-1]
 		return got
 	}
+	b.kept = 2 * runtime.GOMAXPROCS(0) // those who read at a time, and some that were interrupted
 	return newBatch()
 }
 
 func (b *Buffers) put(used *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.free) < keptBatches {
+	if len(b.free) < b.kept {
 		b.free = append(b.free, used)
 	}
 }
