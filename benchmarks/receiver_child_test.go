@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"berth/actors/streams"
 	"berth/media"
 	"berth/media/hub"
 	"berth/media/remux"
@@ -79,7 +80,7 @@ func TestReceiversChild(t *testing.T) {
 // receivers opens n of them, each with a hub.
 func receivers(t *testing.T, n int, needed bool) func() received {
 	var all []*gb28181.Receiver
-	buffers := &gb28181.Buffers{}
+	buffers, memory := &gb28181.Buffers{}, streams.NewMemory()
 	for range n {
 		rtp, rtcp := freeUDPPair(t)
 		var source *gb28181.Source
@@ -90,7 +91,7 @@ func receivers(t *testing.T, n int, needed bool) func() received {
 			OnDemand: func() bool { return needed },
 			Ready: func(tracks []*media.Track) {
 				go func() {
-					h := hub.New(tracks, hub.Options{})
+					h := hub.New(tracks, hub.Options{Memory: memory})
 					w, numbers, err := h.Attach(tracks)
 					if err == nil {
 						source.Attach(w, numbers)

@@ -6,8 +6,8 @@ import (
 	"berth/media/slab"
 )
 
-// newMemory makes the memory in which streams without viewers keep their media.
-func newMemory() *slab.Pool {
+// NewMemory makes the memory in which streams without viewers keep their media. Each registry has its own.
+func NewMemory() *slab.Pool {
 	return slab.New(slab.Options{
 		Map: func(bytes int) ([]byte, error) {
 			return unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

@@ -4,5 +4,5 @@ package streams
 
 import "berth/media/slab"
 
-// newMemory returns none: the streams of such systems keep their media on the heap.
-func newMemory() *slab.Pool { return nil }
+// NewMemory returns none: the streams of such systems keep their media on the heap.
+func NewMemory() *slab.Pool { return nil }

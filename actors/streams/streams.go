@@ -79,7 +79,7 @@ func newRegistry(o Options) *registry {
 	return &registry{
 		Options: o, log: o.Runtime.Log.With().Str("actor", "streams").Logger(),
 		byKey: map[media.StreamKey]*entry{}, byPID: map[string]*entry{},
-		waiters: newWaiters(), gathers: newGathers(), flusher: &stream.Flusher{}, memory: newMemory(),
+		waiters: newWaiters(), gathers: newGathers(), flusher: &stream.Flusher{}, memory: NewMemory(),
 	}
 }
 

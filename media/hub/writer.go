@@ -176,6 +176,9 @@ func (h *Hub) startsAt(t *track, now time.Time) {
 		h.start[t.index].Store(t.unit.start + 1)
 	}
 	if t.index == h.lead {
+		if h.build.lent != nil {
+			h.build.move(0) // what is kept from here on holds nothing of a piece that could go with what was before
+		}
 		h.hasten()
 	}
 }
