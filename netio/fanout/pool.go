@@ -102,6 +102,7 @@ func (p *Pool) forget(s closer) {
 type worker struct {
 	due  chan struct{} // one token: queue is not empty
 	stop chan struct{}
+	plan plan // owned by the worker's goroutine, for the shard that it serves
 
 	mu    sync.Mutex
 	queue []*shard

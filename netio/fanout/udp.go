@@ -53,6 +53,22 @@ type UDPSink struct {
 // place is where a sink is in its work: it sends all packets of the first channel, then those of the next. Order among channels means nothing to viewers of datagrams.
 type place struct{ channel, chunk, packet int }
 
+// seek returns the place of the channel's next packet, from p on; false: the channel has no more.
+func (p place) seek(work []*hub.Chunk) (place, bool) {
+	for ; p.chunk < len(work); p.chunk, p.packet = p.chunk+1, 0 {
+		c := work[p.chunk]
+		if !c.Has(p.channel / 2) {
+			continue
+		}
+		for ; p.packet < len(c.Packets); p.packet++ {
+			if int(c.Packets[p.packet].Channel) == p.channel {
+				return p, true
+			}
+		}
+	}
+	return place{channel: p.channel + 1}, false
+}
+
 // route is the way of one canonical channel.
 type route struct {
 	socket *udpSocket // nil: not wanted
@@ -118,33 +134,37 @@ func (s *UDPSink) Close() {
 }
 
 // serve implements member.
-func (s *UDPSink) serve() {
+func (s *UDPSink) serve(shared *plan) {
 	s.mu.Lock()
 	mine := s.take()
 	s.mu.Unlock()
 	if mine {
-		s.run()
+		s.run(shared)
 	}
 }
 
-// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer.
-func (s *UDPSink) run() {
-	b := s.pool.batches.Get().(*batch)
+// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer. shared is the plan of the worker that runs it; nil: no worker does.
+func (s *UDPSink) run(shared *plan) {
+	own := s.pool.batches.Get().(*batch)
 	defer func() {
-		b.reset()
-		s.pool.batches.Put(b)
+		own.reset()
+		s.pool.batches.Put(own)
 	}()
 	for {
 		if gone := s.gather(); gone {
 			return
 		}
-		for s.at.channel < len(s.routes) && s.count > 0 {
+		in := shared
+		if in != nil && (s.count == 0 || !in.shares(s.work[:s.count])) {
+			in = nil
+		}
+		for s.due(in) {
 			now := time.Now()
 			if wait := s.pace.Wait(now); wait > 0 {
 				s.park(wait)
 				return
 			}
-			if err := s.send(b, now); err != nil && !errors.Is(err, udp.ErrSegments) {
+			if err := s.send(own, in, now); err != nil && !errors.Is(err, udp.ErrSegments) {
 				if errors.Is(err, udp.ErrFull) {
 					s.park(retryAfter)
 				} else {
@@ -214,14 +234,10 @@ func (s *UDPSink) takeChunks() hub.State {
 }
 
 // send sends the next packets in work that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
-func (s *UDPSink) send(b *batch, now time.Time) error {
-	b.reset()
-	next := s.fill(b)
-	if b.empty() {
-		s.at = next
-		return nil
-	}
-	sent, size, err := b.send()
+func (s *UDPSink) send(own *batch, shared *plan, now time.Time) error {
+	r := &s.routes[s.at.channel]
+	b, next := s.fill(own, shared, r.socket.gso)
+	sent, size, err := b.send(r.socket.out, &r.to)
 	if sent > 0 {
 		s.failing = time.Time{}
 		s.writes.Add(1)
@@ -235,7 +251,7 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 	case errors.Is(err, net.ErrClosed):
 		return err
 	case errors.Is(err, udp.ErrSegments):
-		b.socket.gso = false // this viewer's way does not take them; sockets are described per sink
+		r.socket.gso = false // this viewer's way does not take them; sockets are described per sink
 	case s.failing.IsZero():
 		s.failing = now
 	case now.Sub(s.failing) >= s.opts.WriteTimeout:
@@ -249,34 +265,43 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 	return nil
 }
 
-// fill puts packets into the batch until it is full, the burst is used up, or another socket's turn comes. next is the place after them; packets without a route are
-// passed over.
-func (s *UDPSink) fill(b *batch) (next place) {
-	bytes := 0
-	for next = s.at; next.channel < len(s.routes); next = (place{channel: next.channel + 1}) {
-		r := &s.routes[next.channel]
-		if r.socket == nil {
+// due moves to the next channel that has packets and a route; false: nothing is left in work.
+func (s *UDPSink) due(shared *plan) bool {
+	for ; s.at.channel < len(s.routes); s.at = (place{channel: s.at.channel + 1}) {
+		socket := s.routes[s.at.channel].socket
+		if socket == nil {
 			continue
 		}
-		for ; next.chunk < s.count; next.chunk, next.packet = next.chunk+1, 0 {
-			c := s.work[next.chunk]
-			if !c.Has(next.channel / 2) {
-				continue
+		if b := s.planned(shared, socket.gso); b != nil {
+			if !b.empty() {
+				return true
 			}
-			for ; next.packet < len(c.Packets); next.packet++ {
-				p := c.Packets[next.packet]
-				if int(p.Channel) != next.channel {
-					continue
-				}
-				after := place{next.channel, next.chunk, next.packet + 1}
-				if bytes > 0 && float64(bytes) >= s.pace.Left() || !b.add(r.socket, &r.to, c.Bytes(p), after) {
-					return next
-				}
-				bytes += int(p.Size)
-			}
+		} else if _, some := s.at.seek(s.work[:s.count]); some {
+			return true
 		}
 	}
-	return next
+	return false
+}
+
+// planned returns the plan's batch of the channel that is due; nil: there is none, or the viewer is half way through the channel.
+func (s *UDPSink) planned(shared *plan, gso bool) *batch {
+	if shared == nil || s.at != (place{channel: s.at.channel}) {
+		return nil
+	}
+	return shared.channel(s.at.channel, gso)
+}
+
+// fill returns the packets of the channel that is due that may leave now, and the place after them: all of them as the plan has them when the burst allows, else some in the viewer's own batch.
+func (s *UDPSink) fill(own *batch, shared *plan, gso bool) (b *batch, next place) {
+	left := s.pace.Left()
+	if b = s.planned(shared, gso); b != nil && float64(b.size) <= left {
+		return b, place{channel: s.at.channel + 1}
+	}
+	own.reset()
+	own.gso = gso
+	next = own.fill(s.work[:s.count], s.at, left)
+	own.list()
+	return own, next
 }
 
 // park gives the turn to a timer.
@@ -290,7 +315,7 @@ func (s *UDPSink) park(wait time.Duration) {
 	}
 	s.parked = true
 	if s.timer == nil {
-		s.timer = time.AfterFunc(wait, s.run)
+		s.timer = time.AfterFunc(wait, func() { s.run(nil) })
 		return
 	}
 	s.timer.Reset(wait)
