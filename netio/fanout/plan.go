@@ -12,6 +12,7 @@ import (
 type plan struct {
 	work     []*hub.Chunk // what the last viewer who was served had in work
 	channels [][2]layout  // by canonical channel; the second for ways on which the kernel cuts messages
+	own      *batch       // lent to each viewer for what is not in the plan; nil: not needed yet
 }
 
 // layout is one channel of a plan.
@@ -29,6 +30,14 @@ func (p *plan) shares(work []*hub.Chunk) bool {
 	p.reset()
 	p.work = append(p.work, work...)
 	return false
+}
+
+// spare returns the batch for what is not in the plan.
+func (p *plan) spare() *batch {
+	if p.own == nil {
+		p.own = newBatch()
+	}
+	return p.own
 }
 
 // channel returns all of a channel's packets that are in work, nil when they do not leave by one system call.

@@ -5,17 +5,32 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"berth/media/hub"
 	"berth/netio/udp"
 )
 
-// UDPPair is a stream's shared pair of sockets of one track. Its owner closes the sockets after all sinks that use it have been closed.
+// UDPPair is a stream's shared pair of sockets of one track. Its owner closes the sockets after all sinks that use it have been closed. It must not be copied.
 type UDPPair struct {
 	RTP  *net.UDPConn
 	RTCP *net.UDPConn
 	Port uint16 // of RTP; RTCP is Port+1
+
+	outlets [2]outlet // of RTP and RTCP
+}
+
+// outlet is what all viewers of a socket send through, described when the first one comes.
+type outlet struct {
+	once sync.Once
+	out  *udp.Outlet
+	err  error
+}
+
+func (o *outlet) of(conn *net.UDPConn) (*udp.Outlet, error) {
+	o.once.Do(func() { o.out, o.err = udp.NewOutlet(conn) })
+	return o.out, o.err
 }
 
 // UDPTrack says where a viewer wants a track.
@@ -69,16 +84,11 @@ func (p place) seek(work []*hub.Chunk) (place, bool) {
 	return place{channel: p.channel + 1}, false
 }
 
-// route is the way of one canonical channel.
+// route is the way of one canonical channel. Viewers are many and their memory is seldom warm, so a send looks at little of it.
 type route struct {
-	socket *udpSocket // nil: not wanted
-	to     udp.Destination
-}
-
-// udpSocket is a sink's view of a shared socket.
-type udpSocket struct {
-	out *udp.Outlet
-	gso bool // the kernel cuts messages; owned by the sink's turn
+	out *udp.Outlet // nil: not wanted
+	gso bool        // the kernel cuts messages; owned by the sink's turn
+	to  udp.Destination
 }
 
 // NewUDPSink makes a sink; tracks is indexed by hub track. A destination that the pair's sockets cannot reach (another address family, port 0) is not
@@ -89,8 +99,8 @@ func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
 	s.pace.Burst, s.pace.Least = float64(p.opts.UDPBurst), float64(p.opts.UDPRate)
 	for i, t := range tracks {
 		if t.Pair != nil {
-			s.route(2*i, t.Pair.RTP, t.RTP)
-			s.route(2*i+1, t.Pair.RTCP, t.RTCP)
+			s.route(2*i, t.Pair.RTP, &t.Pair.outlets[0], t.RTP)
+			s.route(2*i+1, t.Pair.RTCP, &t.Pair.outlets[1], t.RTCP)
 		}
 	}
 	if !p.adopt(s) {
@@ -99,11 +109,11 @@ func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
 	return s
 }
 
-func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
+func (s *UDPSink) route(channel int, conn *net.UDPConn, shared *outlet, to netip.AddrPort) {
 	if conn == nil || !to.IsValid() {
 		return
 	}
-	out, err := udp.NewOutlet(conn)
+	out, err := shared.of(conn)
 	if err == nil {
 		s.routes[channel].to, err = out.Destination(to)
 	}
@@ -111,7 +121,7 @@ func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
 		s.errs.Add(1)
 		return
 	}
-	s.routes[channel].socket = &udpSocket{out: out, gso: out.Segments() && !s.pool.opts.DisableGSO}
+	s.routes[channel].out, s.routes[channel].gso = out, out.Segments() && !s.pool.opts.DisableGSO
 }
 
 // Play sends what r returns. The sink owns r until Pause or Close has returned. The error is ErrPlaying or ErrClosed.
@@ -139,17 +149,20 @@ func (s *UDPSink) serve(shared *plan) {
 	mine := s.take()
 	s.mu.Unlock()
 	if mine {
-		s.run(shared)
+		s.run(shared, shared.spare())
 	}
 }
 
-// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer. shared is the plan of the worker that runs it; nil: no worker does.
-func (s *UDPSink) run(shared *plan) {
+// resume is serve by the timer of a viewer who had to wait, and has the turn.
+func (s *UDPSink) resume() {
 	own := s.pool.batches.Get().(*batch)
-	defer func() {
-		own.reset()
-		s.pool.batches.Put(own)
-	}()
+	s.run(nil, own)
+	s.pool.batches.Put(own)
+}
+
+// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer. shared is the plan of the worker that runs it; nil: no worker does. own is for what is not shared.
+func (s *UDPSink) run(shared *plan, own *batch) {
+	defer own.reset()
 	for {
 		if gone := s.gather(); gone {
 			return
@@ -236,8 +249,8 @@ func (s *UDPSink) takeChunks() hub.State {
 // send sends the next packets in work that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
 func (s *UDPSink) send(own *batch, shared *plan, now time.Time) error {
 	r := &s.routes[s.at.channel]
-	b, next := s.fill(own, shared, r.socket.gso)
-	sent, size, err := b.send(r.socket.out, &r.to)
+	b, next := s.fill(own, shared, r.gso)
+	sent, size, err := b.send(r.out, &r.to)
 	if sent > 0 {
 		s.failing = time.Time{}
 		s.writes.Add(1)
@@ -251,7 +264,7 @@ func (s *UDPSink) send(own *batch, shared *plan, now time.Time) error {
 	case errors.Is(err, net.ErrClosed):
 		return err
 	case errors.Is(err, udp.ErrSegments):
-		r.socket.gso = false // this viewer's way does not take them; sockets are described per sink
+		r.gso = false // this viewer's way does not take them
 	case s.failing.IsZero():
 		s.failing = now
 	case now.Sub(s.failing) >= s.opts.WriteTimeout:
@@ -268,11 +281,11 @@ func (s *UDPSink) send(own *batch, shared *plan, now time.Time) error {
 // due moves to the next channel that has packets and a route; false: nothing is left in work.
 func (s *UDPSink) due(shared *plan) bool {
 	for ; s.at.channel < len(s.routes); s.at = (place{channel: s.at.channel + 1}) {
-		socket := s.routes[s.at.channel].socket
-		if socket == nil {
+		r := &s.routes[s.at.channel]
+		if r.out == nil {
 			continue
 		}
-		if b := s.planned(shared, socket.gso); b != nil {
+		if b := s.planned(shared, r.gso); b != nil {
 			if !b.empty() {
 				return true
 			}
@@ -315,7 +328,7 @@ func (s *UDPSink) park(wait time.Duration) {
 	}
 	s.parked = true
 	if s.timer == nil {
-		s.timer = time.AfterFunc(wait, func() { s.run(nil) })
+		s.timer = time.AfterFunc(wait, s.resume)
 		return
 	}
 	s.timer.Reset(wait)

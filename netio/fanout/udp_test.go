@@ -34,6 +34,9 @@ type receiver struct {
 	t    testing.TB
 	conn *net.UDPConn
 	from netip.AddrPort
+
+	begun bool   // expect has seen a packet
+	seq   uint16 // of it
 }
 
 func newReceiver(t testing.TB, network, host string) *receiver {
