@@ -1,8 +1,6 @@
 package fanout
 
 import (
-	"slices"
-
 	"berth/media/hub"
 	"berth/netio/udp"
 )
@@ -27,7 +25,6 @@ type batch struct {
 	messages [udp.MaxMessages]message
 	length   int // messages
 	size     int // bytes of all messages
-	data     []byte
 	wire     *udp.Messages
 }
 
@@ -88,22 +85,10 @@ func (b *batch) extend(pkt []byte) bool {
 	return !m.closed && m.count < udp.MaxSegments && len(pkt) <= m.segment && m.size+len(pkt) <= udp.MaxMessageBytes
 }
 
-// list makes each message a list of its packets where they lie.
+// list makes each message a list of its packets where they lie. To copy them behind each other first saves nothing that can be measured.
 func (b *batch) list() {
 	for _, m := range b.messages[:b.length] {
 		b.wire.Add(m.cut(), b.packets[m.first:m.first+m.count]...)
-	}
-}
-
-// lay copies the packets behind each other and makes each message one piece, which the kernel takes in faster.
-func (b *batch) lay() {
-	b.data = slices.Grow(b.data[:0], b.size)
-	for _, m := range b.messages[:b.length] {
-		from := len(b.data)
-		for _, pkt := range b.packets[m.first : m.first+m.count] {
-			b.data = append(b.data, pkt...)
-		}
-		b.wire.Add(m.cut(), b.data[from:])
 	}
 }
 
@@ -115,7 +100,7 @@ func (m *message) cut() int {
 	return 0
 }
 
-// send sends the messages in order; after list or lay it may be called for one viewer after the other. sent is how many left, size their bytes; err is about the one after them.
+// send sends the messages in order; after list it may be called for one viewer after the other. sent is how many left, size their bytes; err is about the one after them.
 func (b *batch) send(out *udp.Outlet, to *udp.Destination) (sent, size int, err error) {
 	sent, err = b.wire.Send(out, to)
 	if sent == b.length {

@@ -7,7 +7,7 @@ import (
 	"berth/media/hub"
 )
 
-// plan is what is due, laid out once for the viewers of a shard that are in step: those that have the same chunks in work. It belongs to the worker, which serves them one after the other; what a viewer
+// plan is what is due, collected once for the viewers of a shard that are in step: those that have the same chunks in work. It belongs to the worker, which serves them one after the other; what a viewer
 // sends from its timer is never in it.
 type plan struct {
 	work     []*hub.Chunk // what the last viewer who was served had in work
@@ -66,7 +66,7 @@ func (l *layout) lay(work []*hub.Chunk, channel int, gso bool) {
 	l.laid = true
 	l.whole = l.batch.fill(work, place{channel: channel}, math.Inf(1)).channel > channel
 	if l.whole {
-		l.batch.lay()
+		l.batch.list()
 	}
 }
 
