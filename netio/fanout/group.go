@@ -28,19 +28,21 @@ type shard struct {
 	members atomic.Pointer[[]member] // replaced, never changed
 }
 
-// member is a sink that plays.
-type member interface{ serve() }
+// member is a sink that plays. The plan is its worker's, and may be used until serve returns.
+type member interface{ serve(shared *plan) }
 
 // yieldEvery is how many members are served before others may use the processor: the runtime does not see the writes, and so does not take it away (see writeVec).
 const yieldEvery = 128
 
 func (s *shard) serve() {
+	shared := &s.worker.plan
+	defer shared.reset()
 	if m := s.members.Load(); m != nil {
 		for i, one := range *m {
 			if i%yieldEvery == yieldEvery-1 {
 				runtime.Gosched()
 			}
-			one.serve()
+			one.serve(shared)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type Pool struct {
 	workers []*worker
 	pumps   sync.WaitGroup // workers and goroutines of parked sinks
 	scratch sync.Pool      // *[]byte, for chunks that are sent with other channel numbers
-	batches sync.Pool      // *batch, for UDP
+	batches sync.Pool      // *batch, for UDP viewers who had to wait
 
 	mu     sync.Mutex // guards what follows; taken before a hub's lock, never inside one
 	closed bool
@@ -102,6 +102,7 @@ func (p *Pool) forget(s closer) {
 type worker struct {
 	due  chan struct{} // one token: queue is not empty
 	stop chan struct{}
+	plan plan // owned by the worker's goroutine, for the shard that it serves
 
 	mu    sync.Mutex
 	queue []*shard

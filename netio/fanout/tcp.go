@@ -111,7 +111,7 @@ func (s *TCPSink) Close() {
 }
 
 // serve implements member.
-func (s *TCPSink) serve() {
+func (s *TCPSink) serve(*plan) {
 	s.mu.Lock()
 	mine := s.take()
 	s.mu.Unlock()

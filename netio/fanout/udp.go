@@ -5,17 +5,32 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"berth/media/hub"
 	"berth/netio/udp"
 )
 
-// UDPPair is a stream's shared pair of sockets of one track. Its owner closes the sockets after all sinks that use it have been closed.
+// UDPPair is a stream's shared pair of sockets of one track. Its owner closes the sockets after all sinks that use it have been closed. It must not be copied.
 type UDPPair struct {
 	RTP  *net.UDPConn
 	RTCP *net.UDPConn
 	Port uint16 // of RTP; RTCP is Port+1
+
+	outlets [2]outlet // of RTP and RTCP
+}
+
+// outlet is what all viewers of a socket send through, described when the first one comes.
+type outlet struct {
+	once sync.Once
+	out  *udp.Outlet
+	err  error
+}
+
+func (o *outlet) of(conn *net.UDPConn) (*udp.Outlet, error) {
+	o.once.Do(func() { o.out, o.err = udp.NewOutlet(conn) })
+	return o.out, o.err
 }
 
 // UDPTrack says where a viewer wants a track.
@@ -53,16 +68,27 @@ type UDPSink struct {
 // place is where a sink is in its work: it sends all packets of the first channel, then those of the next. Order among channels means nothing to viewers of datagrams.
 type place struct{ channel, chunk, packet int }
 
-// route is the way of one canonical channel.
-type route struct {
-	socket *udpSocket // nil: not wanted
-	to     udp.Destination
+// seek returns the place of the channel's next packet, from p on; false: the channel has no more.
+func (p place) seek(work []*hub.Chunk) (place, bool) {
+	for ; p.chunk < len(work); p.chunk, p.packet = p.chunk+1, 0 {
+		c := work[p.chunk]
+		if !c.Has(p.channel / 2) {
+			continue
+		}
+		for ; p.packet < len(c.Packets); p.packet++ {
+			if int(c.Packets[p.packet].Channel) == p.channel {
+				return p, true
+			}
+		}
+	}
+	return place{channel: p.channel + 1}, false
 }
 
-// udpSocket is a sink's view of a shared socket.
-type udpSocket struct {
-	out *udp.Outlet
-	gso bool // the kernel cuts messages; owned by the sink's turn
+// route is the way of one canonical channel. Viewers are many and their memory is seldom warm, so a send looks at little of it.
+type route struct {
+	out *udp.Outlet // nil: not wanted
+	gso bool        // the kernel cuts messages; owned by the sink's turn
+	to  udp.Destination
 }
 
 // NewUDPSink makes a sink; tracks is indexed by hub track. A destination that the pair's sockets cannot reach (another address family, port 0) is not
@@ -73,8 +99,8 @@ func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
 	s.pace.Burst, s.pace.Least = float64(p.opts.UDPBurst), float64(p.opts.UDPRate)
 	for i, t := range tracks {
 		if t.Pair != nil {
-			s.route(2*i, t.Pair.RTP, t.RTP)
-			s.route(2*i+1, t.Pair.RTCP, t.RTCP)
+			s.route(2*i, t.Pair.RTP, &t.Pair.outlets[0], t.RTP)
+			s.route(2*i+1, t.Pair.RTCP, &t.Pair.outlets[1], t.RTCP)
 		}
 	}
 	if !p.adopt(s) {
@@ -83,11 +109,11 @@ func (p *Pool) NewUDPSink(tracks []UDPTrack, opts SinkOptions) *UDPSink {
 	return s
 }
 
-func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
+func (s *UDPSink) route(channel int, conn *net.UDPConn, shared *outlet, to netip.AddrPort) {
 	if conn == nil || !to.IsValid() {
 		return
 	}
-	out, err := udp.NewOutlet(conn)
+	out, err := shared.of(conn)
 	if err == nil {
 		s.routes[channel].to, err = out.Destination(to)
 	}
@@ -95,7 +121,7 @@ func (s *UDPSink) route(channel int, conn *net.UDPConn, to netip.AddrPort) {
 		s.errs.Add(1)
 		return
 	}
-	s.routes[channel].socket = &udpSocket{out: out, gso: out.Segments() && !s.pool.opts.DisableGSO}
+	s.routes[channel].out, s.routes[channel].gso = out, out.Segments() && !s.pool.opts.DisableGSO
 }
 
 // Play sends what r returns. The sink owns r until Pause or Close has returned. The error is ErrPlaying or ErrClosed.
@@ -118,33 +144,40 @@ func (s *UDPSink) Close() {
 }
 
 // serve implements member.
-func (s *UDPSink) serve() {
+func (s *UDPSink) serve(shared *plan) {
 	s.mu.Lock()
 	mine := s.take()
 	s.mu.Unlock()
 	if mine {
-		s.run()
+		s.run(shared, shared.spare())
 	}
 }
 
-// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer.
-func (s *UDPSink) run() {
-	b := s.pool.batches.Get().(*batch)
-	defer func() {
-		b.reset()
-		s.pool.batches.Put(b)
-	}()
+// resume is serve by the timer of a viewer who had to wait, and has the turn.
+func (s *UDPSink) resume() {
+	own := s.pool.batches.Get().(*batch)
+	s.run(nil, own)
+	s.pool.batches.Put(own)
+}
+
+// run sends until nothing is due, with the turn. When the viewer has to wait the turn goes to a timer. shared is the plan of the worker that runs it; nil: no worker does. own is for what is not shared.
+func (s *UDPSink) run(shared *plan, own *batch) {
+	defer own.reset()
 	for {
 		if gone := s.gather(); gone {
 			return
 		}
-		for s.at.channel < len(s.routes) && s.count > 0 {
+		in := shared
+		if in != nil && (s.count == 0 || !in.shares(s.work[:s.count])) {
+			in = nil
+		}
+		for s.due(in) {
 			now := time.Now()
 			if wait := s.pace.Wait(now); wait > 0 {
 				s.park(wait)
 				return
 			}
-			if err := s.send(b, now); err != nil && !errors.Is(err, udp.ErrSegments) {
+			if err := s.send(own, in, now); err != nil && !errors.Is(err, udp.ErrSegments) {
 				if errors.Is(err, udp.ErrFull) {
 					s.park(retryAfter)
 				} else {
@@ -214,14 +247,10 @@ func (s *UDPSink) takeChunks() hub.State {
 }
 
 // send sends the next packets in work that go through one socket. A viewer who cannot be reached costs nobody else anything: its packets are dropped and counted until WriteTimeout.
-func (s *UDPSink) send(b *batch, now time.Time) error {
-	b.reset()
-	next := s.fill(b)
-	if b.empty() {
-		s.at = next
-		return nil
-	}
-	sent, size, err := b.send()
+func (s *UDPSink) send(own *batch, shared *plan, now time.Time) error {
+	r := &s.routes[s.at.channel]
+	b, next := s.fill(own, shared, r.gso)
+	sent, size, err := b.send(r.out, &r.to)
 	if sent > 0 {
 		s.failing = time.Time{}
 		s.writes.Add(1)
@@ -235,7 +264,7 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 	case errors.Is(err, net.ErrClosed):
 		return err
 	case errors.Is(err, udp.ErrSegments):
-		b.socket.gso = false // this viewer's way does not take them; sockets are described per sink
+		r.gso = false // this viewer's way does not take them
 	case s.failing.IsZero():
 		s.failing = now
 	case now.Sub(s.failing) >= s.opts.WriteTimeout:
@@ -249,34 +278,43 @@ func (s *UDPSink) send(b *batch, now time.Time) error {
 	return nil
 }
 
-// fill puts packets into the batch until it is full, the burst is used up, or another socket's turn comes. next is the place after them; packets without a route are
-// passed over.
-func (s *UDPSink) fill(b *batch) (next place) {
-	bytes := 0
-	for next = s.at; next.channel < len(s.routes); next = (place{channel: next.channel + 1}) {
-		r := &s.routes[next.channel]
-		if r.socket == nil {
+// due moves to the next channel that has packets and a route; false: nothing is left in work.
+func (s *UDPSink) due(shared *plan) bool {
+	for ; s.at.channel < len(s.routes); s.at = (place{channel: s.at.channel + 1}) {
+		r := &s.routes[s.at.channel]
+		if r.out == nil {
 			continue
 		}
-		for ; next.chunk < s.count; next.chunk, next.packet = next.chunk+1, 0 {
-			c := s.work[next.chunk]
-			if !c.Has(next.channel / 2) {
-				continue
+		if b := s.planned(shared, r.gso); b != nil {
+			if !b.empty() {
+				return true
 			}
-			for ; next.packet < len(c.Packets); next.packet++ {
-				p := c.Packets[next.packet]
-				if int(p.Channel) != next.channel {
-					continue
-				}
-				after := place{next.channel, next.chunk, next.packet + 1}
-				if bytes > 0 && float64(bytes) >= s.pace.Left() || !b.add(r.socket, &r.to, c.Bytes(p), after) {
-					return next
-				}
-				bytes += int(p.Size)
-			}
+		} else if _, some := s.at.seek(s.work[:s.count]); some {
+			return true
 		}
 	}
-	return next
+	return false
+}
+
+// planned returns the plan's batch of the channel that is due; nil: there is none, or the viewer is half way through the channel.
+func (s *UDPSink) planned(shared *plan, gso bool) *batch {
+	if shared == nil || s.at != (place{channel: s.at.channel}) {
+		return nil
+	}
+	return shared.channel(s.at.channel, gso)
+}
+
+// fill returns the packets of the channel that is due that may leave now, and the place after them: all of them as the plan has them when the burst allows, else some in the viewer's own batch.
+func (s *UDPSink) fill(own *batch, shared *plan, gso bool) (b *batch, next place) {
+	left := s.pace.Left()
+	if b = s.planned(shared, gso); b != nil && float64(b.size) <= left {
+		return b, place{channel: s.at.channel + 1}
+	}
+	own.reset()
+	own.gso = gso
+	next = own.fill(s.work[:s.count], s.at, left)
+	own.list()
+	return own, next
 }
 
 // park gives the turn to a timer.
@@ -290,7 +328,7 @@ func (s *UDPSink) park(wait time.Duration) {
 	}
 	s.parked = true
 	if s.timer == nil {
-		s.timer = time.AfterFunc(wait, s.run)
+		s.timer = time.AfterFunc(wait, s.resume)
 		return
 	}
 	s.timer.Reset(wait)

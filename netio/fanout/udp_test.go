@@ -34,6 +34,9 @@ type receiver struct {
 	t    testing.TB
 	conn *net.UDPConn
 	from netip.AddrPort
+
+	begun bool   // expect has seen a packet
+	seq   uint16 // of it
 }
 
 func newReceiver(t testing.TB, network, host string) *receiver {
@@ -253,20 +256,19 @@ func TestUDPStartIsSpread(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
-	socket, other := &udpSocket{gso: true}, &udpSocket{gso: true}
-	var to udp.Destination
 	b := newBatch()
+	b.gso = true
 	packets := 0
 	add := func(size int) {
 		packets++
-		require.True(t, b.add(socket, &to, make([]byte, size), place{packet: packets}))
+		require.True(t, b.add(make([]byte, size), place{packet: packets}))
 	}
 	add(100)
 	add(100)
 	add(60)
 	add(60) // a run ends with its first smaller packet
-	require.False(t, b.add(other, &to, make([]byte, 60), place{packet: 5}))
 	require.Equal(t, 2, b.length)
+	require.Equal(t, 320, b.size)
 	require.Equal(t, []place{{packet: 3}, {packet: 4}}, []place{b.messages[0].after, b.messages[1].after})
 	b.reset()
 	require.True(t, b.empty())
@@ -281,9 +283,9 @@ func TestBatch(t *testing.T) {
 	}
 	require.Equal(t, 2, b.length, "a message fits an IP packet")
 	b.reset()
-	socket.gso = false
+	b.gso = false
 	n := 0
-	for b.add(socket, &to, []byte{1}, place{}) {
+	for b.add([]byte{1}, place{}) {
 		n++
 	}
 	require.Equal(t, udp.MaxMessages, n)
@@ -342,7 +344,7 @@ func TestGroupTimer(t *testing.T) {
 
 type counter chan struct{}
 
-func (c counter) serve() { c <- struct{}{} }
+func (c counter) serve(*plan) { c <- struct{}{} }
 
 func (c counter) take() (n int) {
 	for len(c) > 0 {
