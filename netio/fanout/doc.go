@@ -5,7 +5,7 @@
 // has no goroutine. Connections without a plain file descriptor (TLS) are always written by such a goroutine.
 //
 // A [TCPSink] owns the write side of an RTSP connection: responses and chunks (RFC 2326 section 10.12) leave through it, in order and whole. A [UDPSink] sends a viewer's packets from the stream's
-// shared pairs, in batches, segmented by the kernel where it can.
+// shared pairs, in batches, segmented by the kernel where it can; what is due is collected and cut once for all UDP viewers of a worker that are in step.
 //
 // The package is called by actors/rtspd (sessions) and actors/stream (pairs). All methods may be called from any goroutine; callbacks come from workers and must not block.
 package fanout

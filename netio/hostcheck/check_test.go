@@ -115,6 +115,10 @@ func TestEachFaultIsFoundWithItsCure(t *testing.T) {
 				return nil
 			}
 		}},
+		{"a container with loopback alone", "container-network", Warn, "without a network", "docker run --network host", func(h *Host, files map[string]string, _ *Demand) {
+			files["/.dockerenv"] = ""
+			h.Interfaces = func() ([]string, error) { return []string{"lo"}, nil }
+		}},
 		{"too few files for the pool", "open-files", Fail, "4096 files may be open, and the pool alone needs 10147", "LimitNOFILE=32768", func(h *Host, _ map[string]string, _ *Demand) {
 			h.OpenFiles = func() (uint64, error) { return 4096, nil }
 		}},

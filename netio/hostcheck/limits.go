@@ -86,19 +86,23 @@ func checkUDPBuffer(h Host, d Demand) Finding {
 // filter rule for each cost minutes at the start and gigabytes of memory.
 const manyPublished = 100
 
-// checkContainer looks for a large range behind a container's bridge network.
+// checkContainer looks for a large range behind a container's bridge network, and for a container that has none.
 func checkContainer(h Host, d Demand) Finding {
 	f := Finding{Check: "container-network", Level: OK}
 	if !inContainer(h) {
 		f.Text = "not in a container"
 		return f
 	}
-	bridged, err := behindBridge(h)
+	others, bridged, err := networks(h)
 	if err != nil {
 		return unknown(f, err)
 	}
 	count := 2 * d.Range.Pairs()
 	switch {
+	case others == 0:
+		f.Level = Warn
+		f.Text = "in a container without a network: nobody outside of it can send to berth, or play"
+		f.Cure = []string{"docker run --network host IMAGE"}
 	case !bridged:
 		f.Text = "in a container with the host's network"
 	case count <= manyPublished:
@@ -128,13 +132,13 @@ func inContainer(h Host) bool {
 	return false
 }
 
-// behindBridge reports whether every interface but loopback is one end of a pair whose other end lies in another network namespace.
-func behindBridge(h Host) (bool, error) {
+// networks counts the interfaces that are not loopback. bridged reports whether every one of them is one end of a pair whose other end lies in another network namespace.
+func networks(h Host) (others int, bridged bool, err error) {
 	names, err := h.Interfaces()
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
-	others := 0
+	bridged = true
 	for _, name := range names {
 		if name == "lo" {
 			continue
@@ -147,10 +151,8 @@ func behindBridge(h Host) (bool, error) {
 		if err != nil {
 			continue
 		}
-		if string(index) == string(link) {
-			return false, nil
-		}
+		bridged = bridged && string(index) != string(link)
 		others++
 	}
-	return others > 0, nil
+	return others, bridged, nil
 }
