@@ -25,6 +25,7 @@ type scene struct {
 // newServerScene runs a whole server with sources that have begun.
 func newServerScene(b *testing.B, sources int) *scene {
 	b.Helper()
+	keepAwake(b)
 	c := &scene{child: startChild(b, "server", 1), players: newPlayers(b)}
 	c.players.addr = c.child.addrs[0]
 	for i := range sources {
@@ -39,6 +40,7 @@ func newServerScene(b *testing.B, sources int) *scene {
 // newRelayScene runs the bare loop with the same sources and its viewers.
 func newRelayScene(b *testing.B, transport string, sources, viewers int) *scene {
 	b.Helper()
+	keepAwake(b)
 	c := &scene{child: startChild(b, fmt.Sprintf("relay %s %d %d", transport, sources, viewers), sources), players: newPlayers(b)}
 	for i, addr := range c.child.addrs {
 		c.sources = append(c.sources, dialSource(b, addr))
