@@ -31,27 +31,27 @@ func newDefinitions() *definitions {
 func (c contents) decode() (*definitions, error) {
 	d := newDefinitions()
 	d.cooling = c.cooling()
-	if err := decodeAll(c[bucketProxies], d.proxies, "definition of proxy", Proxy.id); err != nil {
+	if err := decodeAll(c[bucketProxies], d.proxies, "definition of proxy", Proxy.ids); err != nil {
 		return nil, err
 	}
-	if err := decodeAll(c[bucketReceivers], d.receivers, "definition of receiver", Receiver.id); err != nil {
+	if err := decodeAll(c[bucketReceivers], d.receivers, "definition of receiver", Receiver.ids); err != nil {
 		return nil, err
 	}
-	if err := decodeAll(c[bucketSenders], d.senders, "definition of sender", Sender.id); err != nil {
+	if err := decodeAll(c[bucketSenders], d.senders, "definition of sender", Sender.ids); err != nil {
 		return nil, err
 	}
 	return d, decodeAll(c[bucketOverrides], d.overrides, "override of", nil)
 }
 
-// decodeAll decodes one bucket into a map. id, if given, says which key a value belongs under.
-func decodeAll[T any](values map[string][]byte, into map[string]T, what string, id func(T) string) error {
+// decodeAll decodes one bucket into a map. ids, if given, says which keys a value may lie under.
+func decodeAll[T any](values map[string][]byte, into map[string]T, what string, ids func(T) []string) error {
 	for key, payload := range values {
 		var v T
 		if err := json.Unmarshal(payload, &v); err != nil {
 			return fmt.Errorf("%s %s: %w", what, key, err)
 		}
-		if id != nil && id(v) != key {
-			return fmt.Errorf("%s %s names another one, %s", what, key, id(v))
+		if ids != nil && !slices.Contains(ids(v), key) {
+			return fmt.Errorf("%s %s names another one, %s", what, key, ids(v)[0])
 		}
 		into[key] = v
 	}
@@ -88,7 +88,7 @@ func (d *definitions) listReceivers() []Receiver { return inKeyOrder(d.receivers
 // listSenders goes by stream and SSRC, which the order of their keys on disk would not do: one stream's name may begin with another's.
 func (d *definitions) listSenders() []Sender {
 	return slices.SortedFunc(maps.Values(d.senders), func(a, b Sender) int {
-		return cmp.Or(strings.Compare(a.Stream.String(), b.Stream.String()), strings.Compare(a.SSRC, b.SSRC), strings.Compare(a.Host, b.Host), cmp.Compare(a.Place().Port, b.Place().Port))
+		return cmp.Or(strings.Compare(a.Stream.String(), b.Stream.String()), strings.Compare(a.SSRC, b.SSRC), strings.Compare(a.Place().Host, b.Place().Host), cmp.Compare(a.Place().Port, b.Place().Port))
 	})
 }
 
@@ -104,9 +104,17 @@ func (p Proxy) id() string { return p.Key.String() }
 
 func (r Receiver) id() string { return r.Key.String() }
 
-func (s Sender) id() string {
+func (p Proxy) ids() []string { return []string{p.id()} }
+
+func (r Receiver) ids() []string { return []string{r.id()} }
+
+// ids has the key, too, that passive senders of one SSRC shared before they were told apart by their ports.
+func (s Sender) ids() []string {
 	p := s.Place()
-	return senderID(p.Stream.String(), p.SSRC, p.Host, p.Port)
+	if s.Several && s.Mode == SendPassive {
+		return []string{p.id(), p.sharedID()}
+	}
+	return []string{p.id()}
 }
 
 // Place is what removes the definition, and what tells it from others.
@@ -123,6 +131,19 @@ func (s Sender) Place() DeleteSender {
 	}
 	return p
 }
+
+// senderKey returns the key of a sender: the one under which it already lies, if that is the one that it shared with others.
+func (d *definitions) senderKey(p DeleteSender) string {
+	if v, ok := d.senders[p.sharedID()]; ok && v.Place() == p {
+		return p.sharedID()
+	}
+	return p.id()
+}
+
+func (m DeleteSender) id() string { return senderID(m.Stream.String(), m.SSRC, m.Host, m.Port) }
+
+// sharedID is the key of whoever has the stream and SSRC to itself.
+func (m DeleteSender) sharedID() string { return senderID(m.Stream.String(), m.SSRC, "", 0) }
 
 // senderID is the key of a sender. An SSRC is a number, so that the last mark is the one between it and the stream, whatever that is called.
 func senderID(stream, ssrc, host string, port uint16) string {
@@ -156,14 +177,14 @@ func receiverOp(r Receiver) (op, error) {
 	return definitionOp(bucketReceivers, r.id(), r)
 }
 
-func senderOp(s Sender) (op, error) {
+func senderOp(s Sender, key string) (op, error) {
 	if !s.Stream.Valid() {
 		return op{}, fmt.Errorf("sender %q names no stream: vhost, app and stream must be given", s.Stream.String())
 	}
 	if _, err := strconv.ParseUint(s.SSRC, 10, 32); err != nil {
 		return op{}, fmt.Errorf("sender of %s: %q is no SSRC, which is a decimal number below 2^32", s.Stream, s.SSRC)
 	}
-	return definitionOp(bucketSenders, s.id(), s)
+	return definitionOp(bucketSenders, key, s)
 }
 
 // overrideOps encodes overrides, in key order.

@@ -79,6 +79,39 @@ func TestReceiversAndSendersSurviveRestart(t *testing.T) {
 	require.Equal(t, &Health{Path: f.path(), Durable: true}, f.health())
 }
 
+// Passive senders of one SSRC shared a key before they were told apart by their ports. Such a database must open, and the sender in it must be one that can be changed and removed.
+func TestAPassiveSenderUnderItsFormerKeyIsKept(t *testing.T) {
+	former := testSender(0, "100")
+	former.Mode, former.Host, former.Port, former.Several = SendPassive, "", 0, true
+	other := former
+	other.Leased = 20042
+	write := func() string {
+		dir := t.TempDir()
+		d := disk{dir: dir, now: time.Now}
+		_, err := d.open()
+		require.NoError(t, err)
+		o, err := senderOp(former, former.Place().sharedID())
+		require.NoError(t, err)
+		require.NoError(t, d.write([]op{o}))
+		d.close()
+		return dir
+	}
+	dir := write()
+	f := start(t, dir)
+	require.Equal(t, []Sender{former}, f.senders())
+	require.NoError(t, ask[*Done](f, &PutSender{former}).Err)
+	require.NoError(t, ask[*Done](f, &PutSender{other}).Err)
+	f.stop()
+	f = start(t, dir)
+	require.Equal(t, []Sender{former, other}, f.senders(), "once each")
+	place := former.Place()
+	require.NoError(t, ask[*Done](f, &place).Err)
+	f.stop()
+	f = start(t, dir)
+	require.Equal(t, []Sender{other}, f.senders())
+	require.True(t, f.health().Durable)
+}
+
 func TestDefinitionsWithoutANameAreRefused(t *testing.T) {
 	f := start(t, t.TempDir())
 	r, s := testReceiver(1), testSender(1, "not a number")

@@ -32,12 +32,12 @@ func (s *store) onDeleteReceiver(ctx actor.Context, m *DeleteReceiver) {
 
 func (s *store) onPutSender(ctx actor.Context, m *PutSender) {
 	v := m.Sender
-	o, err := senderOp(v)
+	o, err := senderOp(v, s.defs.senderKey(v.Place()))
 	s.put(ctx, o, err, func(d *definitions) { d.senders[o.key] = v })
 }
 
 func (s *store) onDeleteSender(ctx actor.Context, m *DeleteSender) {
-	key := senderID(m.Stream.String(), m.SSRC, m.Host, m.Port)
+	key := s.defs.senderKey(*m)
 	s.delete(ctx, bucketSenders, key, func(d *definitions) { delete(d.senders, key) })
 }
 
