@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -163,4 +164,30 @@ func wait[T any](t testing.TB, c <-chan T) T {
 func eventually(t testing.TB, what func() bool) {
 	t.Helper()
 	require.Eventually(t, what, patience, time.Millisecond)
+}
+
+// requireNoAllocations writes pictures of one packet, which all viewers get, and requires that nothing is allocated for each of them.
+func (s *stream) requireNoAllocations(viewers []*player) {
+	s.t.Helper()
+	packets := uint64(0)
+	pkt := make([]byte, 1200)
+	pkt[0], pkt[1], pkt[12] = 0x80, 96|0x80, 0x65
+	round := func() {
+		packets++
+		binary.BigEndian.PutUint16(pkt[2:], uint16(packets))
+		binary.BigEndian.PutUint32(pkt[4:], uint32(packets*3000))
+		if err := s.w.WriteRTP(0, s.time, pkt); err != nil {
+			s.t.Fatal(err)
+		}
+		for _, viewer := range viewers {
+			for viewer.last.Stats().Packets < packets {
+				runtime.Gosched()
+			}
+		}
+	}
+	for range 100 {
+		round()
+	}
+	allocs := testing.AllocsPerRun(200, round)
+	require.Less(s.t, allocs, 9.0, "a chunk, now and then a slab, and what the race detector takes out of pools; nothing for each viewer")
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"io"
 	"math/big"
 	"net"
@@ -378,11 +377,11 @@ func TestNothingIsAllocatedPerViewer(t *testing.T) {
 	}
 	s := newStream(t, hub.Options{})
 	p := newPool(t, Options{Workers: 1})
-	var sinks []*TCPSink
+	var sinks []*player
 	for range 20 {
 		conn, viewer := connect(t)
 		sink := p.NewTCPSink(conn, SinkOptions{})
-		sinks = append(sinks, sink)
+		sinks = append(sinks, &sink.player)
 		channels := []int{0, 2}
 		if len(sinks)%2 == 0 {
 			channels = []int{4, 6}
@@ -397,27 +396,7 @@ func TestNothingIsAllocatedPerViewer(t *testing.T) {
 			}
 		}()
 	}
-	packets := uint64(0)
-	pkt := make([]byte, 1200)
-	pkt[0], pkt[1], pkt[12] = 0x80, 96|0x80, 0x65
-	round := func() {
-		packets++
-		binary.BigEndian.PutUint16(pkt[2:], uint16(packets))
-		binary.BigEndian.PutUint32(pkt[4:], uint32(packets*3000))
-		if err := s.w.WriteRTP(0, s.time, pkt); err != nil {
-			t.Fatal(err)
-		}
-		for _, sink := range sinks {
-			for sink.last.Stats().Packets < packets {
-				runtime.Gosched()
-			}
-		}
-	}
-	for range 100 {
-		round()
-	}
-	allocs := testing.AllocsPerRun(200, round)
-	require.Less(t, allocs, 9.0, "a chunk, now and then a slab, and what the race detector takes out of pools; nothing for each of 20 viewers")
+	s.requireNoAllocations(sinks)
 }
 
 func TestIdleViewersHaveNoGoroutine(t *testing.T) {
