@@ -36,7 +36,8 @@ type Options struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	forms *gb28181.Forms // of all senders together
+	forms   *gb28181.Forms   // of all senders together
+	buffers *gb28181.Buffers // of all that senders receive
 }
 
 // Props returns the props of the senders actor.
@@ -58,6 +59,6 @@ func Props(opts Options) *actor.Props {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	opts.forms = &gb28181.Forms{}
+	opts.forms, opts.buffers = &gb28181.Forms{}, &gb28181.Buffers{}
 	return opts.Runtime.Props(func() actor.Actor { return newRegistry(opts) })
 }

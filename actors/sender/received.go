@@ -65,7 +65,7 @@ func (a *receivedActor) sourceOptions() gb28181.SourceOptions {
 	c := a.config
 	root, self := a.root, a.self
 	return gb28181.SourceOptions{
-		Relearn: c.RTPProxy.RelearnAfter,
+		Relearn: c.RTPProxy.RelearnAfter, Buffers: a.opts.buffers,
 		Payloads: gb28181.PayloadTypes{
 			PS: uint8(c.RTPProxy.PSPT), H264: uint8(c.RTPProxy.H264PT), H265: uint8(c.RTPProxy.H265PT), Opus: uint8(c.RTPProxy.OpusPT), //nolint:gosec // at most 127
 		},
