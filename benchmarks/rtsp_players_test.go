@@ -40,6 +40,7 @@ type player struct {
 	fd   int    // of the connection
 	udp  [2]int // its RTP sockets, when it plays over UDP
 	seen [2]bool
+	ssrc [2]uint32
 	seq  [2]uint16
 
 	head [headBytes]byte // beginning of the frame that is coming in
@@ -50,7 +51,8 @@ type player struct {
 // figures are what players have seen.
 type figures struct {
 	bytes, packets uint64
-	lost           int64 // by sequence numbers; what only came out of order is not lost
+	strange        uint64 // packets of other streams: ports that were somebody else's a moment ago
+	lost           int64  // by sequence numbers; what only came out of order is not lost
 	disordered     uint64
 	video, audio   histogram // from the source's write to the player's read: last packet of a picture, packet of sound
 }
@@ -275,10 +277,14 @@ func (p *players) frames(one *player, b []byte, at time.Time) {
 	}
 }
 
-// packet counts an RTP packet.
-func (p *players) packet(one *player, track int, b []byte, at time.Time) {
+// packet counts an RTP packet, unless it is of another stream.
+func (p *players) packet(one *player, track int, b []byte, at time.Time) bool {
+	seq, ssrc := binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[8:])
+	if one.seen[track] && ssrc != one.ssrc[track] {
+		p.now.strange++
+		return false
+	}
 	p.now.packets++
-	seq := binary.BigEndian.Uint16(b[2:])
 	if ahead := int16(seq - one.seq[track]); one.seen[track] && ahead <= 0 { //nolint:gosec // modulo 65536
 		p.now.disordered++
 		p.now.lost--
@@ -286,10 +292,10 @@ func (p *players) packet(one *player, track int, b []byte, at time.Time) {
 		if one.seen[track] {
 			p.now.lost += int64(ahead) - 1
 		}
-		one.seen[track], one.seq[track] = true, seq
+		one.seen[track], one.ssrc[track], one.seq[track] = true, ssrc, seq
 	}
 	if b[1]&0x80 == 0 {
-		return
+		return true
 	}
 	delay := at.Sub(began) - time.Duration(binary.BigEndian.Uint64(b[stampAt:])) //nolint:gosec // a time
 	if track == 0 {
@@ -301,6 +307,7 @@ func (p *players) packet(one *player, track int, b []byte, at time.Time) {
 	} else {
 		p.now.audio.add(delay)
 	}
+	return true
 }
 
 // datagrams is what recvmmsg(2) fills.
@@ -335,7 +342,8 @@ func (p *players) datagrams(one *player, fd int, d *datagrams) {
 	}
 	now := time.Now()
 	for i := range int(n) { //nolint:gosec // at most 64
-		p.now.bytes += uint64(d.heads[i].len)
-		p.packet(one, track, d.data[i][:], now)
+		if p.packet(one, track, d.data[i][:], now) {
+			p.now.bytes += uint64(d.heads[i].len)
+		}
 	}
 }

@@ -105,6 +105,9 @@ func (c *scene) measure(b *testing.B) figures {
 	b.ReportMetric(100*used.Seconds()/took.Seconds(), "%cpu")
 	b.ReportMetric(float64(f.lost), "lost")
 	b.ReportMetric(float64(f.disordered), "disordered")
+	if f.strange > 0 {
+		b.ReportMetric(float64(f.strange), "strange")
+	}
 	b.ReportMetric(c.child.resident(b)/1e6, "MB")
 	micros := func(h *histogram, q float64) float64 { return float64(h.quantile(q)) / 1e3 }
 	b.ReportMetric(micros(&f.video, 0.50), "video-p50-µs")
